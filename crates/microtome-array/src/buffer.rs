@@ -1,0 +1,236 @@
+//! Pooled byte buffers, aligned to 64 bytes.
+//!
+//! *Invariant:* memory that a pool holds, lent or idle, is counted from the moment it is allocated until it is freed;
+//! idle memory is given back to the system before the pool would pass its limit.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytemuck::{Pod, Zeroable};
+
+/// The unit of allocation: one cache line.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; LINE]);
+
+const LINE: usize = 64;
+/// Buffers up to this size are not worth a lock: the allocator serves them from its own caches.
+const POOLED_FROM: usize = 16 << 10;
+
+/// A byte buffer aligned to 64 bytes that goes back to its pool when dropped.
+pub struct Buffer {
+    lines: Box<[Line]>,
+    len: usize,
+    pool: Option<Arc<Inner>>,
+}
+
+impl Buffer {
+    /// A zeroed buffer outside any pool.
+    pub fn zeroed(len: usize) -> Buffer {
+        Buffer { lines: bytemuck::allocation::zeroed_slice_box(len.div_ceil(LINE)), len, pool: None }
+    }
+
+    /// Length in bytes as asked for.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the length is 0.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+
+    /// The bytes, to write.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+
+    /// Shortens the buffer; its memory stays with it.
+    ///
+    /// # Panics
+    /// If `len` is longer than the buffer: a bug in the caller.
+    pub fn truncate(&mut self, len: usize) {
+        assert!(len <= self.len, "a buffer of {} bytes cannot grow to {len}", self.len);
+        self.len = len;
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.give_back(std::mem::take(&mut self.lines));
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} bytes)", self.len)
+    }
+}
+
+/// What a pool holds and has held, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Bytes lent out now.
+    pub lent: u64,
+    /// Bytes kept for reuse now.
+    pub idle: u64,
+    /// The most bytes that were ever lent out at once.
+    pub peak_lent: u64,
+}
+
+/// Lends buffers and takes them back for reuse; a clone shares the same pool.
+///
+/// Fresh memory costs a page fault per 4 KiB, which is dearer than most kernels here: reuse is what the pool is for.
+#[derive(Clone)]
+pub struct BufferPool(Arc<Inner>);
+
+struct Inner {
+    limit: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: BTreeMap<usize, Vec<Box<[Line]>>>,
+    stats: PoolStats,
+}
+
+impl BufferPool {
+    /// A pool that keeps idle buffers as long as lent and idle bytes together stay within `limit` bytes.
+    ///
+    /// The limit bounds what is *kept*; what is lent is bounded by who asks (see the executor's budget).
+    pub fn new(limit: u64) -> BufferPool {
+        BufferPool(Arc::new(Inner { limit, state: Mutex::default() }))
+    }
+
+    /// Lends a buffer of `len` bytes. **Its contents are unspecified**: whoever takes it writes all of it.
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome_array::BufferPool;
+    /// let pool = BufferPool::new(1 << 20);
+    /// let buffer = pool.take(100_000);
+    /// assert_eq!(buffer.bytes().as_ptr() as usize % 64, 0);
+    /// drop(buffer);
+    /// assert_eq!(pool.stats().lent, 0);
+    /// assert!(pool.stats().idle >= 100_000);
+    /// ```
+    pub fn take(&self, len: usize) -> Buffer {
+        let bytes = len.div_ceil(LINE) * LINE;
+        let lines = self.0.lend(bytes).unwrap_or_else(|| bytemuck::allocation::zeroed_slice_box(bytes / LINE));
+        Buffer { lines, len, pool: Some(Arc::clone(&self.0)) }
+    }
+
+    /// What the pool holds now.
+    pub fn stats(&self) -> PoolStats {
+        self.0.lock().stats
+    }
+}
+
+impl std::fmt::Debug for BufferPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BufferPool").field("limit", &self.0.limit).field("stats", &self.stats()).finish()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is consistent between statements that can panic (none), so a poisoned lock is still good.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An idle buffer of `bytes` up to twice as many, if there is one; counts the loan either way.
+    fn lend(&self, bytes: usize) -> Option<Box<[Line]>> {
+        if bytes < POOLED_FROM {
+            return None;
+        }
+        let mut state = self.lock();
+        let size = state.idle.range(bytes..=2 * bytes).next().map(|(&size, _)| size);
+        let found = size.and_then(|size| state.remove(size));
+        let lent = found.as_ref().map_or(bytes, |b| size_of_val::<[Line]>(b)) as u64;
+        state.stats.lent += lent;
+        state.stats.peak_lent = state.stats.peak_lent.max(state.stats.lent);
+        state.shrink_to(self.limit);
+        found
+    }
+
+    fn give_back(&self, lines: Box<[Line]>) {
+        let bytes = size_of_val::<[Line]>(&lines);
+        if bytes < POOLED_FROM {
+            return;
+        }
+        let mut state = self.lock();
+        state.stats.lent -= bytes as u64;
+        state.stats.idle += bytes as u64;
+        state.idle.entry(bytes).or_default().push(lines);
+        state.shrink_to(self.limit);
+    }
+}
+
+impl State {
+    fn remove(&mut self, size: usize) -> Option<Box<[Line]>> {
+        let shelf = self.idle.get_mut(&size)?;
+        let lines = shelf.pop();
+        if shelf.is_empty() {
+            self.idle.remove(&size);
+        }
+        if lines.is_some() {
+            self.stats.idle -= size as u64;
+        }
+        lines
+    }
+
+    /// Frees idle buffers, largest first, until lent and idle bytes fit the limit or nothing is idle.
+    fn shrink_to(&mut self, limit: u64) {
+        while self.stats.lent + self.stats.idle > limit {
+            let Some((&size, _)) = self.idle.last_key_value() else { return };
+            drop(self.remove(size));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_came_back_is_lent_again() {
+        let pool = BufferPool::new(1 << 30);
+        let first = pool.take(1 << 20).bytes().as_ptr() as usize;
+        let second = pool.take(1 << 20).bytes().as_ptr() as usize;
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_far_larger_idle_buffer_is_not_wasted_on_a_small_one() {
+        let pool = BufferPool::new(1 << 30);
+        drop(pool.take(1 << 20));
+        let small = pool.take(100 << 10);
+        assert_eq!(pool.stats().lent, 100 << 10);
+        drop(small);
+    }
+
+    #[test]
+    fn idle_memory_is_freed_before_the_limit_is_passed() {
+        let pool = BufferPool::new(3 << 20);
+        drop(pool.take(2 << 20));
+        let big = pool.take(3 << 20);
+        assert_eq!(pool.stats(), PoolStats { lent: 3 << 20, idle: 0, peak_lent: 3 << 20 });
+        drop(big);
+    }
+
+    #[test]
+    fn stats_return_to_zero_when_everything_came_back() {
+        let pool = BufferPool::new(0);
+        let all: Vec<Buffer> = (1..20).map(|n| pool.take(n * 50_000)).collect();
+        drop(all);
+        assert_eq!((pool.stats().lent, pool.stats().idle), (0, 0));
+    }
+}

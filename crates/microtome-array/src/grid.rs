@@ -1,0 +1,217 @@
+//! Regular grids of chunks, with ragged far edges.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ArrayError, Axis, PerAxis, Region, Shape};
+
+/// Position of a chunk in its grid, counted in chunks.
+pub type ChunkIndex = PerAxis<u64>;
+
+/// A shape cut into chunks of equal extents; chunks on a far edge are cut to the array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ChunkGrid {
+    shape: Shape,
+    chunk: Shape,
+}
+
+impl ChunkGrid {
+    /// A grid over `shape` with chunks of extents `chunk`; a chunk longer than the array is cut to it.
+    ///
+    /// # Errors
+    /// [`ArrayError::EmptyChunk`] if a chunk extent is 0.
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome_array::{Axis, ChunkGrid, PerAxis, Shape};
+    /// let grid = ChunkGrid::new(Shape::new([1, 1, 5, 1000, 700, 1])?, Shape::new([1, 1, 1, 512, 512, 1])?)?;
+    /// assert_eq!(grid.count(), 5 * 2 * 2);
+    /// let corner = grid.region(&PerAxis([0, 0, 4, 1, 1, 0])).unwrap();
+    /// assert_eq!((corner.len(Axis::Y), corner.len(Axis::X)), (488, 188));
+    /// assert_eq!(grid.region(&PerAxis([0, 0, 5, 0, 0, 0])), None);
+    /// # Ok::<(), microtome_array::ArrayError>(())
+    /// ```
+    pub fn new(shape: Shape, chunk: Shape) -> Result<ChunkGrid, ArrayError> {
+        if let Some(axis) = Axis::ALL.into_iter().find(|&a| chunk.get(a) == 0) {
+            return Err(ArrayError::EmptyChunk { axis });
+        }
+        let cut = PerAxis::from_fn(|a| chunk.get(a).min(shape.get(a).max(1)));
+        Ok(ChunkGrid { shape, chunk: Shape::new(cut.0)? })
+    }
+
+    /// The array's shape.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The shape of a chunk away from the edges.
+    pub fn chunk(&self) -> Shape {
+        self.chunk
+    }
+
+    /// Number of chunks along each axis.
+    pub fn counts(&self) -> PerAxis<u64> {
+        PerAxis::from_fn(|a| self.shape.get(a).div_ceil(self.chunk.get(a)))
+    }
+
+    /// Number of chunks in all.
+    pub fn count(&self) -> u64 {
+        self.counts().0.iter().product()
+    }
+
+    /// The box of all chunk indices.
+    pub fn all(&self) -> IndexBox {
+        IndexBox { start: PerAxis::splat(0), end: self.counts() }
+    }
+
+    /// The pixels of the chunk at `index`, or `None` past the last chunk of any axis. O(1).
+    pub fn region(&self, index: &ChunkIndex) -> Option<Region> {
+        let counts = self.counts();
+        if Axis::ALL.iter().any(|&a| index[a] >= counts[a]) {
+            return None;
+        }
+        let start = PerAxis::from_fn(|a| index[a] * self.chunk.get(a));
+        let end = PerAxis::from_fn(|a| (start[a] + self.chunk.get(a)).min(self.shape.get(a)));
+        Region::new(start, end).ok()
+    }
+
+    /// The chunk indices that share pixels with `region`. O(1).
+    pub fn covering(&self, region: &Region) -> IndexBox {
+        if region.is_empty() {
+            return IndexBox { start: PerAxis::splat(0), end: PerAxis::splat(0) };
+        }
+        let counts = self.counts();
+        IndexBox {
+            start: PerAxis::from_fn(|a| (region.start(a) / self.chunk.get(a)).min(counts[a])),
+            end: PerAxis::from_fn(|a| region.end(a).div_ceil(self.chunk.get(a)).min(counts[a])),
+        }
+    }
+
+    /// The pixels of a box of chunks.
+    pub fn box_region(&self, chunks: &IndexBox) -> Region {
+        let edge = |n: u64, a: Axis| (n * self.chunk.get(a)).min(self.shape.get(a));
+        let start = PerAxis::from_fn(|a| edge(chunks.start[a], a));
+        let end = PerAxis::from_fn(|a| edge(chunks.end[a], a).max(start[a]));
+        Region::new(start, end).unwrap_or_else(|_| Region::of(self.shape))
+    }
+
+    /// Position of a chunk in C order (X and S fastest).
+    pub fn linear(&self, index: &ChunkIndex) -> u64 {
+        let counts = self.counts();
+        Axis::ALL.iter().fold(0, |n, &a| n * counts[a] + index[a])
+    }
+
+    /// The chunk at a position in C order; inverse of [`ChunkGrid::linear`].
+    pub fn index(&self, linear: u64) -> ChunkIndex {
+        self.all().nth(linear)
+    }
+}
+
+/// A half-open box of chunk indices, counted and walked in C order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct IndexBox {
+    /// First index on each axis.
+    pub start: ChunkIndex,
+    /// One past the last index on each axis.
+    pub end: ChunkIndex,
+}
+
+impl IndexBox {
+    /// Number of indices. O(1).
+    pub fn count(&self) -> u64 {
+        self.lens().0.iter().product()
+    }
+
+    /// Number of indices along each axis.
+    pub fn lens(&self) -> PerAxis<u64> {
+        PerAxis::from_fn(|a| self.end[a].saturating_sub(self.start[a]))
+    }
+
+    /// Whether the box holds no index.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// Whether `index` lies inside.
+    pub fn contains(&self, index: &ChunkIndex) -> bool {
+        Axis::ALL.iter().all(|&a| self.start[a] <= index[a] && index[a] < self.end[a])
+    }
+
+    /// The common part of two boxes (maybe empty).
+    #[must_use]
+    pub fn intersect(&self, other: &IndexBox) -> IndexBox {
+        IndexBox {
+            start: PerAxis::from_fn(|a| self.start[a].max(other.start[a])),
+            end: PerAxis::from_fn(|a| self.end[a].min(other.end[a])),
+        }
+    }
+
+    /// The index at a position in C order. O(1).
+    ///
+    /// # Panics
+    /// If the box is empty along an axis: a bug in the caller.
+    pub fn nth(&self, mut linear: u64) -> ChunkIndex {
+        let lens = self.lens();
+        let mut out = self.start;
+        for axis in Axis::ALL.into_iter().rev() {
+            out[axis] += linear % lens[axis];
+            linear /= lens[axis];
+        }
+        out
+    }
+
+    /// All indices in C order.
+    pub fn iter(&self) -> impl Iterator<Item = ChunkIndex> + use<> {
+        let this = *self;
+        (0..this.count()).map(move |n| this.nth(n))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn grid(shape: [u64; 6], chunk: [u64; 6]) -> ChunkGrid {
+        ChunkGrid::new(Shape::new(shape).unwrap(), Shape::new(chunk).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_empty_array_has_no_chunk() {
+        let grid = grid([1, 0, 1, 4, 4, 1], [1, 1, 1, 2, 2, 1]);
+        assert_eq!(grid.count(), 0);
+        assert!(grid.all().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_tile_the_array_exactly(shape in proptest::array::uniform6(0u64..7), chunk in proptest::array::uniform6(1u64..5)) {
+            let grid = grid(shape, chunk);
+            let pixels: u64 = grid.all().iter().map(|i| grid.region(&i).unwrap().shape().pixels()).sum();
+            prop_assert_eq!(pixels, grid.shape().pixels());
+        }
+
+        #[test]
+        fn linear_and_index_are_inverse(shape in proptest::array::uniform6(1u64..6), chunk in proptest::array::uniform6(1u64..5)) {
+            let grid = grid(shape, chunk);
+            for n in 0..grid.count() {
+                prop_assert_eq!(grid.linear(&grid.index(n)), n);
+            }
+        }
+
+        #[test]
+        fn covering_names_just_the_chunks_that_overlap(
+            shape in proptest::array::uniform6(1u64..6), chunk in proptest::array::uniform6(1u64..5),
+            a in proptest::array::uniform6(0u64..6), b in proptest::array::uniform6(0u64..6),
+        ) {
+            let grid = grid(shape, chunk);
+            let start = PerAxis::from_fn(|x| a[x.index()].min(b[x.index()]).min(shape[x.index()]));
+            let end = PerAxis::from_fn(|x| a[x.index()].max(b[x.index()]).min(shape[x.index()]));
+            let region = Region::new(start, end).unwrap();
+            let covering = grid.covering(&region);
+            for index in grid.all().iter() {
+                let overlaps = !grid.region(&index).unwrap().intersect(&region).is_empty();
+                prop_assert_eq!(covering.contains(&index), overlaps);
+            }
+        }
+    }
+}

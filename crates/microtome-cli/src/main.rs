@@ -1,0 +1,2 @@
+//! The `microtome` command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! How it is computed: the scheduler, the memory budget, the executor.

@@ -1,0 +1,1 @@
+//! What is to be computed: lazy arrays, estimates, task graphs.

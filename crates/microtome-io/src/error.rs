@@ -1,0 +1,203 @@
+//! What can go wrong with a file, in words that name the file, the place in it, how far off it is, and what to do.
+
+use std::path::{Path, PathBuf};
+
+use microtome_array::ArrayError;
+
+use crate::Place;
+
+/// An input that cannot be opened or read. The command line exits with 4.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Nothing at the path.
+    #[error("{} does not exist", path.display())]
+    NotFound {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Something at the path that is no image.
+    #[error("{} is no image that microtome knows: {why}", path.display())]
+    NotAnImage {
+        /// The path.
+        path: PathBuf,
+        /// What was seen and what would be an image.
+        why: String,
+    },
+    /// A format, codec or layout that is recognised but not read.
+    #[error("{}: {what} is not supported{}; {hint}", path.display(), within(location))]
+    Unsupported {
+        /// The path.
+        path: PathBuf,
+        /// What is not supported, with its code.
+        what: String,
+        /// Where: page, array, tag; empty for the whole file.
+        location: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// A file that ends before what it announces.
+    #[error(
+        "{}: {what}{} needs bytes {offset}..{} but the file has {file_bytes}; it is probably truncated",
+        path.display(), within(location), offset.saturating_add(*length)
+    )]
+    Truncated {
+        /// The path.
+        path: PathBuf,
+        /// What was to be read (`strip 4`, `the tag table`).
+        what: String,
+        /// Where: page, plane; may be empty.
+        location: String,
+        /// First byte wanted.
+        offset: u64,
+        /// Bytes wanted.
+        length: u64,
+        /// Bytes there are.
+        file_bytes: u64,
+    },
+    /// Stored bytes that do not decode to what they should.
+    #[error("{}: {what}{}: {why}", path.display(), within(location))]
+    Corrupt {
+        /// The path.
+        path: PathBuf,
+        /// What is damaged (`strip 4 at offset 91226112`).
+        what: String,
+        /// Where: plane t/c/z, page.
+        location: String,
+        /// How it is damaged: expected and found.
+        why: String,
+    },
+    /// More than a limit allows.
+    #[error("{}: {what}{} is {found}, over the limit of {limit}", path.display(), within(location))]
+    OverLimit {
+        /// The path.
+        path: PathBuf,
+        /// What is too large.
+        what: String,
+        /// Where; may be empty.
+        location: String,
+        /// What was found.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A scene or level that the image does not have.
+    #[error(
+        "{} has {scenes} scenes, and {levels} levels in scene {}; scene {} level {} is not among them (counted from 0)",
+        path.display(), place.scene, place.scene, place.level
+    )]
+    NoSuchPlace {
+        /// The path.
+        path: PathBuf,
+        /// What was asked for.
+        place: Place,
+        /// Number of scenes.
+        scenes: usize,
+        /// Number of levels of that scene.
+        levels: usize,
+    },
+    /// A region or shape that does not fit.
+    #[error("{}: {source}", path.display())]
+    Array {
+        /// The path.
+        path: PathBuf,
+        /// What does not fit.
+        source: ArrayError,
+    },
+    /// The file changed between opening and reading. The command line exits with 7.
+    #[error("{} changed while it was being read: {why}; nothing was published, start again", path.display())]
+    Changed {
+        /// The path.
+        path: PathBuf,
+        /// What changed.
+        why: String,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Os {
+        /// The path.
+        path: PathBuf,
+        /// What was tried (`open`, `read 4096 bytes at offset 8 of`).
+        action: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl ReadError {
+    /// An operating system error, with "does not exist" told apart.
+    pub fn os(path: &Path, action: impl Into<String>, source: std::io::Error) -> ReadError {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            return ReadError::NotFound { path: path.to_owned() };
+        }
+        ReadError::Os { path: path.to_owned(), action: action.into(), source }
+    }
+}
+
+fn within(location: &str) -> String {
+    if location.is_empty() { String::new() } else { format!(" in {location}") }
+}
+
+/// An output that cannot be written. The command line exits with 5.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The output is already there.
+    #[error("{} exists already; give another name or --overwrite", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// An unfinished output is there.
+    #[error(
+        "{} is an unfinished output of an earlier or running command; remove it, or give --overwrite if no other run is at work",
+        path.display()
+    )]
+    Unfinished {
+        /// The partial path.
+        path: PathBuf,
+    },
+    /// The sink cannot hold such an array.
+    #[error("{} cannot hold this: {why}", path.display())]
+    Unsupported {
+        /// The path.
+        path: PathBuf,
+        /// What it cannot hold, and what to do.
+        why: String,
+    },
+    /// Pixels that do not fit the unit: a bug in the caller.
+    #[error("{}: {source}", path.display())]
+    Array {
+        /// The path.
+        path: PathBuf,
+        /// What does not fit.
+        source: ArrayError,
+    },
+    /// A codec refused.
+    #[error("{}: cannot encode {what}: {why}", path.display())]
+    Encode {
+        /// The path.
+        path: PathBuf,
+        /// What was to be encoded.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Os {
+        /// The path.
+        path: PathBuf,
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl WriteError {
+    /// An operating system error on a path.
+    pub fn os(path: &Path, action: impl Into<String>, source: std::io::Error) -> WriteError {
+        WriteError::Os { path: path.to_owned(), action: action.into(), source }
+    }
+}

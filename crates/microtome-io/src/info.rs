@@ -1,0 +1,152 @@
+//! The description of an image: scenes, axes, channels, pixel sizes, levels, storage.
+
+use std::path::PathBuf;
+
+use microtome_array::{ArraySpec, Axis, PixelType, Shape};
+use serde::{Deserialize, Serialize};
+
+/// What a path opens: one or more scenes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ImageInfo {
+    /// The path as given.
+    pub path: PathBuf,
+    /// Name of the format: `OME-TIFF`, `ImageJ TIFF`, `TIFF`, `OME-Zarr 0.4`, `Zarr` …
+    pub format: String,
+    /// Size of the files in bytes (of a Zarr folder: of its metadata alone, its chunks are not listed).
+    pub bytes: u64,
+    /// The files the image consists of, as far as known from headers.
+    pub files: Vec<PathBuf>,
+    /// Files that the metadata names and that are not there.
+    pub missing_files: Vec<PathBuf>,
+    /// What was odd and how it was understood, one sentence each.
+    pub warnings: Vec<String>,
+    /// The scenes in file order, labels after images.
+    pub scenes: Vec<SceneInfo>,
+    /// The OME-XML of the image as found, if any.
+    pub ome_xml: Option<String>,
+}
+
+/// What a scene shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SceneKind {
+    /// An image.
+    #[default]
+    Image,
+    /// Integers that name objects; never to be averaged.
+    Label,
+}
+
+/// One image of a file, at one or more levels of resolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SceneInfo {
+    /// Position in the file, from 0.
+    pub index: usize,
+    /// Identity in the metadata (`Image:0`, the path in a Zarr group), or empty.
+    pub id: String,
+    /// Name for people, or empty.
+    pub name: String,
+    /// Image or label.
+    pub kind: SceneKind,
+    /// Type of the pixel values.
+    pub dtype: PixelType,
+    /// One entry for each channel.
+    pub channels: Vec<Channel>,
+    /// Distance between pixels.
+    pub pixel_size: PixelSize,
+    /// Time between two frames.
+    pub time_increment: Option<Quantity>,
+    /// Levels of resolution, full first; at least one.
+    pub levels: Vec<LevelInfo>,
+    /// Order in which planes follow each other in the file, fastest first, a permutation of T, C, Z.
+    pub page_order: [Axis; 3],
+}
+
+impl SceneInfo {
+    /// Extents at full resolution.
+    pub fn shape(&self) -> Shape {
+        self.levels[0].shape
+    }
+
+    /// Shape and pixel type at a level, if there is one.
+    pub fn spec(&self, level: usize) -> Option<ArraySpec> {
+        self.levels.get(level).map(|l| ArraySpec { shape: l.shape, dtype: self.dtype })
+    }
+}
+
+/// A channel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Its name; empty where the file has none.
+    pub name: String,
+    /// Its colour as `RRGGBB`, if the file states one.
+    pub color: Option<String>,
+}
+
+/// Distance between neighbouring pixels, each with its unit; `None` where the file says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PixelSize {
+    /// Along Z.
+    pub z: Option<f64>,
+    /// Along Y.
+    pub y: Option<f64>,
+    /// Along X.
+    pub x: Option<f64>,
+    /// Unit of the three in the words of NGFF (`micrometer`, `nanometer`, `pixel` …), if stated.
+    pub unit: Option<String>,
+}
+
+/// A number with a unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quantity {
+    /// The number.
+    pub value: f64,
+    /// Its unit in the words of NGFF (`second`, `millisecond` …).
+    pub unit: String,
+}
+
+/// Pixels of a level per pixel of level 0, along each axis of the scene.
+pub type Downsample = [f64; 6];
+
+/// One resolution of a scene.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LevelInfo {
+    /// Extents at this level.
+    pub shape: Shape,
+    /// Level-0 pixels per pixel, T C Z Y X S.
+    pub downsample: Downsample,
+    /// How the pixels are stored.
+    pub storage: StorageInfo,
+}
+
+/// How pixels lie in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StorageInfo {
+    /// Strips, tiles, chunks or shards.
+    pub kind: StorageKind,
+    /// Extents of a stored tile: what must be decoded to get one pixel.
+    pub tile: Shape,
+    /// Extents of a shard, where tiles are packed into shards.
+    pub shard: Option<Shape>,
+    /// Extents of the least box that is read without reading more than it. Equals `tile` for compressed data; for raw
+    /// data it is one row or less.
+    pub granule: Shape,
+    /// The compression by name (`none`, `lzw`, `deflate`, `zstd`, `blosc` …), predictors and filters behind a `+`.
+    pub codec: String,
+}
+
+/// Name of the unit of storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageKind {
+    /// TIFF strips: tiles of full width.
+    Strips,
+    /// TIFF tiles.
+    Tiles,
+    /// Zarr chunks, one object each.
+    Chunks,
+    /// Zarr chunks packed into shards.
+    Shards,
+    /// No file: memory or arithmetic.
+    Memory,
+}

@@ -1,0 +1,27 @@
+//! What a file is: its description, the [`Reader`] that gives pixels of it, the [`Sink`] that takes pixels, and the
+//! [`Limits`] that every reader keeps.
+//!
+//! Formats live in their own crates (`microtome-tiff`, `microtome-zarr`); what they share is here.
+//!
+//! *Invariant:* a description is made from headers alone; nothing here decodes a pixel, and nothing here decides what
+//! a chunk of computation is.
+
+pub mod contract;
+mod error;
+mod info;
+mod limits;
+mod memory;
+pub mod ome;
+mod reader;
+mod sink;
+mod synthetic;
+
+pub use error::{ReadError, WriteError};
+pub use info::{
+    Channel, Downsample, ImageInfo, LevelInfo, PixelSize, Quantity, SceneInfo, SceneKind, StorageInfo, StorageKind,
+};
+pub use limits::Limits;
+pub use memory::{MemoryReader, MemorySink, read_region};
+pub use reader::{Place, ReadContext, ReadCount, Reader, SourceSpec};
+pub use sink::{Receipt, Sink, SinkSpec, UnitWriter, WriteContext};
+pub use synthetic::SyntheticReader;

@@ -1,0 +1,1 @@
+//! OME-XML: what a microscope said about its image.

@@ -1,0 +1,97 @@
+//! Taking pixels: write units, each with one owner, and a result that appears under its name only when it is whole.
+
+use std::fmt::Debug;
+
+use microtome_array::{BufferPool, ChunkGrid, ChunkIndex, PixelsRef, Region, Shape};
+use microtome_array::ArraySpec;
+use serde::{Deserialize, Serialize};
+
+use crate::WriteError;
+
+/// What a sink takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkSpec {
+    /// Shape and type of the array it stores.
+    pub array: ArraySpec,
+    /// The write units: what is finished, checked and owned as one (a shard, an unsharded stored chunk, a tile).
+    pub units: ChunkGrid,
+    /// The stored chunks inside a unit; divides the unit on every axis.
+    pub part: Shape,
+}
+
+/// What a sink may use while it writes.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteContext<'a> {
+    /// Where scratch buffers come from.
+    pub pool: &'a BufferPool,
+}
+
+/// Proof of one finished write unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The unit.
+    pub unit: ChunkIndex,
+    /// Bytes of pixels it holds.
+    pub pixel_bytes: u64,
+    /// Bytes in storage.
+    pub stored_bytes: u64,
+    /// CRC-32C of the stored bytes; 0 for a unit that is all fill value and therefore not stored.
+    pub crc32c: u32,
+}
+
+/// Where results go. One sink holds one array.
+///
+/// The order is: [`begin`](Sink::begin) each unit in any order, on any thread, each once; then
+/// [`finish`](Sink::finish). A sink that is dropped unfinished leaves nothing under its final name.
+pub trait Sink: Debug + Send + Sync {
+    /// What the sink takes.
+    fn spec(&self) -> &SinkSpec;
+
+    /// What decides the stored bytes beside the pixels (format, chunking, codec), for the plan's hash.
+    fn parameters(&self) -> serde_json::Value;
+
+    /// Most bytes of scratch a unit takes while it is written, when pixels come in boxes of shape `box_shape`
+    /// (see [`UnitWriter::write`]).
+    fn scratch_bytes(&self, box_shape: &Shape) -> u64;
+
+    /// Makes the place for the output (`OUT.partial-<plan hash>`). Called once, before the first unit.
+    ///
+    /// # Errors
+    /// [`WriteError`] if the output exists or its place cannot be written.
+    fn prepare(&self, plan_hash: &str) -> Result<(), WriteError>;
+
+    /// Starts a write unit.
+    ///
+    /// # Errors
+    /// [`WriteError`] if it cannot be created.
+    fn begin<'a>(
+        &'a self,
+        unit: ChunkIndex,
+        context: &WriteContext<'a>,
+    ) -> Result<Box<dyn UnitWriter + 'a>, WriteError>;
+
+    /// Publishes the whole output under its final name. Called once, after every unit has finished.
+    ///
+    /// # Errors
+    /// [`WriteError`] if it cannot be published; it then keeps its partial name.
+    fn finish(&self) -> Result<(), WriteError>;
+
+    /// Removes what an unfinished run left, as far as possible. Called instead of `finish` when a run fails.
+    fn abandon(&self);
+}
+
+/// A write unit being filled.
+pub trait UnitWriter {
+    /// Takes the pixels of `region` (in coordinates of the whole array, inside this unit). Regions come in C order of
+    /// their first pixel, do not overlap, and together cover the unit.
+    ///
+    /// # Errors
+    /// [`WriteError`] if they cannot be encoded or stored.
+    fn write(&mut self, region: &Region, pixels: PixelsRef<'_>) -> Result<(), WriteError>;
+
+    /// Ends the unit. Dropping a writer instead leaves the unit absent.
+    ///
+    /// # Errors
+    /// [`WriteError`] if its last bytes cannot be stored.
+    fn finish(self: Box<Self>) -> Result<Receipt, WriteError>;
+}

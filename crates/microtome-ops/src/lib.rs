@@ -1,0 +1,13 @@
+//! What can be done to pixels: one file an operation, with its kernel, its dtype rule and its scratch bytes.
+//!
+//! An operation is data (serialisable parameters) and a body: a [`Map`] from pixel to pixel, a [`Fold`] along an axis,
+//! or an index that only picks pixels. The engine asks it what it needs and runs it on borrowed pixels.
+//!
+//! *Invariant:* an operation does no I/O, starts no thread, and its result at a pixel depends on the input pixels of
+//! [`Op::input_region`] alone, never on how the array was cut into chunks.
+
+mod error;
+mod op;
+
+pub use error::OpError;
+pub use op::{Body, Fold, FoldState, Map, Op, OpEntry};

@@ -1,0 +1,1 @@
+//! The TIFF family: TIFF, BigTIFF, OME-TIFF, ImageJ.
