@@ -1,0 +1,71 @@
+//! The direction of the crates: a crate knows only crates on lower floors. Computed from `cargo metadata`, so that a
+//! dependency added in a hurry cannot turn the house upside down.
+
+use cargo_metadata::{MetadataCommand, Package};
+
+/// The floors, lowest first. A crate on floor n depends on crates below n, in its tests too.
+const FLOORS: &[&[&str]] = &[
+    &["microtome-array", "microtome-macros"],
+    &["microtome-io", "microtome-ops", "microtome-handler"],
+    &["microtome-tiff", "microtome-zarr", "microtome-graph"],
+    &["microtome-exec"],
+    &["microtome"],
+    &["microtome-cli", "microtome-py"],
+];
+
+/// Crates that nobody depends on and that may depend on any other.
+const OUTSIDE: &[&str] = &["xtask", "microtome-tests", "microtome-benches"];
+
+fn floor(krate: &str) -> Option<usize> {
+    FLOORS.iter().position(|crates| crates.contains(&krate))
+}
+
+/// What is wrong with `krate` depending on `dependencies`, a sentence each.
+fn faults<'a>(krate: &str, dependencies: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    if OUTSIDE.contains(&krate) {
+        return Vec::new();
+    }
+    let Some(own) = floor(krate) else {
+        return vec![format!("`{krate}` has no floor: add it to FLOORS, above all it uses and below all that use it")];
+    };
+    let check = |name: &str| match floor(name) {
+        Some(other) if other < own => None,
+        Some(other) => {
+            Some(format!("`{krate}` (floor {own}) depends on `{name}` (floor {other}), which is not below it"))
+        }
+        None if OUTSIDE.contains(&name) => Some(format!("`{krate}` depends on `{name}`, which is no library")),
+        None => None,
+    };
+    dependencies.into_iter().filter_map(check).collect()
+}
+
+fn members() -> Vec<Package> {
+    MetadataCommand::new().no_deps().exec().expect("cargo describes the workspace").packages
+}
+
+#[test]
+fn a_crate_depends_only_on_lower_floors() {
+    let faults: Vec<String> = members()
+        .iter()
+        .flat_map(|package| faults(&package.name, package.dependencies.iter().map(|d| d.name.as_str())))
+        .collect();
+    assert_eq!(faults, [""; 0], "the crates do not stand on their floors");
+}
+
+#[test]
+fn a_dependency_upwards_or_sideways_is_a_fault() {
+    assert_eq!(
+        faults("microtome-io", ["serde", "microtome-array", "microtome-ops", "microtome-exec"]),
+        [
+            "`microtome-io` (floor 1) depends on `microtome-ops` (floor 1), which is not below it",
+            "`microtome-io` (floor 1) depends on `microtome-exec` (floor 3), which is not below it",
+        ]
+    );
+    assert_eq!(faults("microtome-exec", ["xtask"]), ["`microtome-exec` depends on `xtask`, which is no library"]);
+}
+
+#[test]
+fn a_new_crate_is_asked_for_its_floor() {
+    let advice = "`microtome-cloud` has no floor: add it to FLOORS, above all it uses and below all that use it";
+    assert_eq!(faults("microtome-cloud", []), [advice]);
+}
