@@ -123,9 +123,24 @@ impl BufferPool {
     /// assert!(pool.stats().idle >= 100_000);
     /// ```
     pub fn take(&self, len: usize) -> Buffer {
-        let bytes = len.div_ceil(LINE) * LINE;
+        let bytes = BufferPool::charged(len as u64) as usize;
         let lines = self.0.lend(bytes).unwrap_or_else(|| bytemuck::allocation::zeroed_slice_box(bytes / LINE));
         Buffer { lines, len, pool: Some(Arc::clone(&self.0)) }
+    }
+
+    /// The bytes that a buffer of `len` bytes really takes: up to an eighth more, so that buffers of nearly equal
+    /// length (encoded strips) are reused for each other. Plans must reserve this.
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome_array::BufferPool;
+    /// assert_eq!(BufferPool::charged(2 << 20), 2 << 20);
+    /// assert_eq!(BufferPool::charged((2 << 20) + 1), (2 << 20) + (256 << 10));
+    /// assert_eq!(BufferPool::charged(100), 128);
+    /// ```
+    pub fn charged(len: u64) -> u64 {
+        let step = (len.checked_ilog2().map_or(0, |log| 1u64 << log.saturating_sub(3))).max(LINE as u64);
+        len.div_ceil(step) * step
     }
 
     /// What the pool holds now.
@@ -146,16 +161,14 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An idle buffer of `bytes` up to twice as many, if there is one; counts the loan either way.
+    /// An idle buffer of just `bytes`, if there is one; counts the loan either way.
     fn lend(&self, bytes: usize) -> Option<Box<[Line]>> {
         if bytes < POOLED_FROM {
             return None;
         }
         let mut state = self.lock();
-        let size = state.idle.range(bytes..=2 * bytes).next().map(|(&size, _)| size);
-        let found = size.and_then(|size| state.remove(size));
-        let lent = found.as_ref().map_or(bytes, |b| size_of_val::<[Line]>(b)) as u64;
-        state.stats.lent += lent;
+        let found = state.remove(bytes);
+        state.stats.lent += bytes as u64;
         state.stats.peak_lent = state.stats.peak_lent.max(state.stats.lent);
         state.shrink_to(self.limit);
         found
@@ -209,12 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn a_far_larger_idle_buffer_is_not_wasted_on_a_small_one() {
+    fn what_is_lent_is_what_was_charged() {
         let pool = BufferPool::new(1 << 30);
-        drop(pool.take(1 << 20));
-        let small = pool.take(100 << 10);
-        assert_eq!(pool.stats().lent, 100 << 10);
-        drop(small);
+        for len in [16 << 10, 100_000, 1 << 20, (1 << 20) + 1, 3_333_333] {
+            let buffer = pool.take(len);
+            assert_eq!(pool.stats().lent, BufferPool::charged(len as u64));
+            drop(buffer);
+        }
     }
 
     #[test]

@@ -185,17 +185,50 @@ const _: () = assert!(size_of::<Complex32>() == 8 && size_of::<Complex64>() == 1
 macro_rules! dispatch {
     ($tag:expr, $T:ident => $body:expr, else $other:expr) => {
         match $tag {
-            $crate::PixelType::Bool | $crate::PixelType::U8 => { type $T = u8; $body }
-            $crate::PixelType::U16 => { type $T = u16; $body }
-            $crate::PixelType::U32 => { type $T = u32; $body }
-            $crate::PixelType::U64 => { type $T = u64; $body }
-            $crate::PixelType::I8 => { type $T = i8; $body }
-            $crate::PixelType::I16 => { type $T = i16; $body }
-            $crate::PixelType::I32 => { type $T = i32; $body }
-            $crate::PixelType::I64 => { type $T = i64; $body }
-            $crate::PixelType::F16 => { type $T = $crate::reexport::f16; $body }
-            $crate::PixelType::F32 => { type $T = f32; $body }
-            $crate::PixelType::F64 => { type $T = f64; $body }
+            $crate::PixelType::Bool | $crate::PixelType::U8 => {
+                type $T = u8;
+                $body
+            }
+            $crate::PixelType::U16 => {
+                type $T = u16;
+                $body
+            }
+            $crate::PixelType::U32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::PixelType::U64 => {
+                type $T = u64;
+                $body
+            }
+            $crate::PixelType::I8 => {
+                type $T = i8;
+                $body
+            }
+            $crate::PixelType::I16 => {
+                type $T = i16;
+                $body
+            }
+            $crate::PixelType::I32 => {
+                type $T = i32;
+                $body
+            }
+            $crate::PixelType::I64 => {
+                type $T = i64;
+                $body
+            }
+            $crate::PixelType::F16 => {
+                type $T = $crate::reexport::f16;
+                $body
+            }
+            $crate::PixelType::F32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::PixelType::F64 => {
+                type $T = f64;
+                $body
+            }
             $crate::PixelType::C64 | $crate::PixelType::C128 => $other,
         }
     };

@@ -85,7 +85,7 @@ impl Shape {
 
     /// The smaller extent of two shapes on each axis.
     #[must_use]
-    pub fn min(&self, other: &Shape) -> Shape {
+    pub fn cut_to(&self, other: &Shape) -> Shape {
         Shape(PerAxis::from_fn(|a| self.get(a).min(other.get(a))))
     }
 

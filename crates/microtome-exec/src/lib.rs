@@ -1,1 +1,22 @@
-//! How it is computed: the scheduler, the memory budget, the executor.
+//! How a plan is computed: the pure scheduler, the memory budget, the executor.
+//!
+//! [`Plan`] joins a lazy array with what takes its result and refuses what cannot fit; [`Plan::run`] evaluates it window
+//! by window on this machine's threads. The scheduler decides, the executor carries out.
+//!
+//! *Invariant:* nothing here knows a file format or an operation's arithmetic, and no result depends on threads,
+//! windows or budget.
+
+mod counters;
+mod error;
+mod evaluate;
+mod executor;
+mod options;
+mod plan;
+mod scheduler;
+mod values;
+
+pub use counters::{Counters, Snapshot};
+pub use error::RunError;
+pub use options::{CancelToken, RunOptions, default_memory};
+pub use plan::{Plan, RunReport};
+pub use scheduler::{Command, Event, Scheduler, Window};

@@ -1,1 +1,31 @@
-//! What is to be computed: lazy arrays, estimates, task graphs.
+//! What is to be computed: lazy arrays, their estimate, and the task graph.
+//!
+//! A [`LazyArray`] is a small immutable DAG of layers, independent of the image's size. A [`Stage`] is that DAG laid out
+//! for running: which chunks of each layer are needed, which layers are fused into their consumer, which write units
+//! form a group. From a stage come the [`Estimate`], in time proportional to the number of layers, and the
+//! [`TaskGraph`], a petgraph `DiGraph`, whole or for a window of groups.
+//!
+//! *Invariant:* nothing here reads a pixel, starts a thread, or asks for the time. Every count is exact and comes from
+//! index arithmetic, never from making nodes.
+
+mod demand;
+mod draw;
+mod error;
+mod estimate;
+mod fuse;
+mod layer;
+mod lazy;
+mod lower;
+mod memory;
+mod reads;
+mod stage;
+
+pub use demand::IndexSet;
+pub use error::GraphError;
+pub use estimate::{Estimate, LayerEstimate, rule_of_thumb};
+pub use fuse::Fusing;
+pub use layer::{AxisMap, Layer, LayerId, LayerKind};
+pub use lazy::{LazyArray, Selection};
+pub use lower::{Task, TaskGraph};
+pub use memory::{Admission, GroupMemory};
+pub use stage::{Stage, StageLayer, StageOptions};

@@ -44,7 +44,11 @@ fn check_level(reader: &dyn Reader, at: Place, seed: u64) {
         let mut expected = Pixels::zeroed(spec);
         let zero = PerAxis::splat(0);
         copy_region(whole.as_ref(), &zero, &mut expected.as_mut(), &region.origin(), &region).expect("inside");
-        assert_eq!(got.as_ref().bytes(), expected.as_ref().bytes(), "{at:?} {region} equals the same part of the whole");
+        assert_eq!(
+            got.as_ref().bytes(),
+            expected.as_ref().bytes(),
+            "{at:?} {region} equals the same part of the whole"
+        );
         assert!(count.decoded >= spec.bytes(), "{region}: decoded {} of {} bytes", count.decoded, spec.bytes());
         assert_eq!(pool.stats().lent, before.lent, "scratch buffers go back");
     }

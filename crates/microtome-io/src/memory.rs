@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use microtome_array::{
-    ArrayError, ArraySpec, Axis, BufferPool, ChunkGrid, ChunkIndex, PerAxis, Pixels, PixelsMut, PixelsRef, Region, Shape,
-    copy_region,
+    ArrayError, ArraySpec, Axis, BufferPool, ChunkGrid, ChunkIndex, PerAxis, Pixels, PixelsMut, PixelsRef, Region,
+    Shape, copy_region,
 };
 use sha2::{Digest, Sha256};
 

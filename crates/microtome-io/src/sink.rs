@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use microtome_array::{BufferPool, ChunkGrid, ChunkIndex, PixelsRef, Region, Shape};
 use microtome_array::ArraySpec;
+use microtome_array::{BufferPool, ChunkGrid, ChunkIndex, PixelsRef, Region, Shape};
 use serde::{Deserialize, Serialize};
 
 use crate::WriteError;

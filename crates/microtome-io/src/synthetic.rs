@@ -1,7 +1,7 @@
 //! An image without a file: every pixel is a function of its place. For benchmarks of the engine and for plans far
 //! larger than a disk.
 
-use microtome_array::{ArraySpec, Axis, ChunkGrid, PerAxis, PixelType, PixelsMut, Region, dispatch};
+use microtome_array::{ArraySpec, Axis, PerAxis, PixelType, PixelsMut, Region, dispatch};
 
 use crate::memory::memory_info;
 use crate::{ImageInfo, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
@@ -25,7 +25,7 @@ impl SyntheticReader {
         SyntheticReader { fill: false, ..SyntheticReader::new(spec) }
     }
 
-    /// The value at a C-order index, before it is cut to the pixel type (SplitMix64's finaliser, public domain).
+    /// The value at a C-order index, before it is cut to the pixel type (the finaliser of `SplitMix64`).
     pub fn value(index: u64) -> u64 {
         let a = (index ^ (index >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let b = (a ^ (a >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -67,14 +67,14 @@ impl Reader for SyntheticReader {
 }
 
 fn fill(spec: ArraySpec, region: &Region, out: &mut PixelsMut<'_>) {
-    let grid = ChunkGrid::new(spec.shape, spec.shape).map(|g| g.shape()).unwrap_or(spec.shape);
+    let whole = spec.shape;
     let shape = region.shape();
     let rows = PerAxis::from_fn(|a| if matches!(a, Axis::X | Axis::S) { 1 } else { shape.get(a) });
     let row_len = (shape.get(Axis::X) * shape.get(Axis::S)) as usize;
     let boolean = spec.dtype == PixelType::Bool;
     let row_boxes = microtome_array::IndexBox { start: PerAxis::splat(0), end: rows };
     for (n, row) in row_boxes.iter().enumerate() {
-        let first = Axis::ALL.iter().fold(0, |l, &a| l * grid.get(a) + region.start(a) + row[a]);
+        let first = Axis::ALL.iter().fold(0, |l, &a| l * whole.get(a) + region.start(a) + row[a]);
         dispatch!(spec.dtype, T => {
             let Ok(values) = out.slice_mut::<T>() else { return };
             for (i, value) in values[n * row_len..(n + 1) * row_len].iter_mut().enumerate() {

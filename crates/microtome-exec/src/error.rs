@@ -1,0 +1,61 @@
+//! What ends a run.
+
+use microtome_array::ArrayError;
+use microtome_graph::GraphError;
+use microtome_io::{ReadError, WriteError};
+use microtome_ops::OpError;
+
+/// Why a run ended without its result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// An input could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The output could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The plan is impossible or refused.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// An operation has no result for the pixels it got.
+    #[error("task {task}: {source}")]
+    Op {
+        /// The task: layer and chunk index t.c.z.y.x.
+        task: String,
+        /// Why.
+        source: OpError,
+    },
+    /// A bug: shapes that do not fit inside the engine.
+    #[error("task {task}: {source}; this is a bug of microtome, please report it")]
+    Internal {
+        /// The task: layer and chunk index t.c.z.y.x.
+        task: String,
+        /// What does not fit.
+        source: ArrayError,
+    },
+    /// A bug: a panic in a task.
+    #[error("task {task} panicked: {message}; this is a bug of microtome, please report it")]
+    Panic {
+        /// The task: layer and chunk index t.c.z.y.x.
+        task: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The threads could not be started.
+    #[error("cannot start {threads} threads: {why}; give a smaller --threads")]
+    Threads {
+        /// Number of threads.
+        threads: usize,
+        /// What the system said.
+        why: String,
+    },
+    /// The run was asked to stop.
+    #[error("stopped on request after {done} of {total} write units; nothing was published")]
+    Cancelled {
+        /// Units finished.
+        done: u64,
+        /// Units planned.
+        total: u64,
+    },
+}

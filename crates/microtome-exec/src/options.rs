@@ -1,0 +1,68 @@
+//! How to run: threads, memory, stopping. None of it changes a result.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::Counters;
+
+/// How to run a plan.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Threads that compute.
+    pub threads: usize,
+    /// Budget in bytes for pixels and scratch.
+    pub memory: u64,
+    /// Groups of write units to a window; chosen from their number if `None`.
+    pub window: Option<u64>,
+    /// Counts what happens, for progress.
+    pub counters: Arc<Counters>,
+    /// Stops the run when set.
+    pub cancel: CancelToken,
+}
+
+impl Default for RunOptions {
+    /// All threads of this machine, [`default_memory`].
+    fn default() -> Self {
+        RunOptions {
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            memory: default_memory(),
+            window: None,
+            counters: Arc::default(),
+            cancel: CancelToken::default(),
+        }
+    }
+}
+
+/// Asks a run to stop; clones ask the same run.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Asks to stop: tasks under way end, none is started.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether stopping was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Half of the memory this process may use: the least of the machine's and of its control groups' (v2 and v1).
+pub fn default_memory() -> u64 {
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let group = limits.iter().filter_map(|path| read_number(path)).min();
+    let machine = total_memory().unwrap_or(4 << 30);
+    machine.min(group.unwrap_or(u64::MAX)) / 2
+}
+
+fn read_number(path: &str) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn total_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
+}

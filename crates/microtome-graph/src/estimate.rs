@@ -1,0 +1,176 @@
+//! The estimate: exact counts and sizes before anything runs.
+
+use std::fmt;
+
+use microtome_array::{ArraySpec, Axis, Region, Shape};
+use serde::Serialize;
+
+use crate::layer::{AxisMap, LayerId, LayerKind};
+use crate::reads::AxisCut;
+use crate::stage::{Stage, StageLayer};
+
+/// What computing a stage costs. Every count is exact: it equals what the graph holds and what the executor counts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// One line a layer, inputs first.
+    pub layers: Vec<LayerEstimate>,
+    /// Nodes of the unfused task graph.
+    pub tasks: u64,
+    /// Tasks that the executor runs.
+    pub fused: u64,
+    /// Chunks read from sources.
+    pub chunks: u64,
+    /// Length of dask's optimised graph for reading these chunks: two tasks a chunk.
+    pub dask_optimized: u64,
+    /// The rule of thumb Σ 2 · size(axis) over the axes other than Y and X; see [`rule_of_thumb`].
+    pub rule_of_thumb: u64,
+    /// Bytes of pixels decoded from sources, those read twice counted twice.
+    pub bytes_read: u64,
+    /// Bytes of pixels given to the sink.
+    pub bytes_written: u64,
+    /// Write units (shards, stored chunks); of an array computed into memory, its chunks.
+    pub units: u64,
+    /// Groups of write units that run as one.
+    pub groups: u64,
+}
+
+/// What one layer costs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerEstimate {
+    /// What it does.
+    pub name: String,
+    /// Shape and type of its result.
+    pub array: ArraySpec,
+    /// Extents of a chunk.
+    pub chunk: Shape,
+    /// Tasks in the unfused graph.
+    pub tasks: u64,
+    /// Tasks that the executor runs: 0 where it is fused into another layer.
+    pub fused: u64,
+    /// The layer whose tasks do its work.
+    pub into: Option<String>,
+    /// Why it is fused or kept.
+    pub note: String,
+    /// Bytes of the pixels of its needed chunks.
+    pub bytes: u64,
+    /// Bytes decoded from storage, of a source.
+    pub bytes_read: u64,
+}
+
+/// The rule of thumb of the `aics_dask_utils` documentation, Σ 2 · size over the axes T, C and Z.
+///
+/// It is no graph length: planes multiply, they do not add up. It is printed beside the exact count because people know
+/// it.
+///
+/// # Examples
+/// ```
+/// use microtome_array::Shape;
+/// assert_eq!(microtome_graph::rule_of_thumb(&Shape::new([10, 3, 20, 1024, 1024, 1])?), 66); // the planes are 600
+/// # Ok::<(), microtome_array::ArrayError>(())
+/// ```
+pub fn rule_of_thumb(shape: &Shape) -> u64 {
+    [Axis::T, Axis::C, Axis::Z].iter().map(|&a| 2 * shape.get(a)).sum()
+}
+
+impl Estimate {
+    /// The estimate of a stage. O(layers): a plan of 1e9 tasks costs as much as one of ten.
+    pub fn of(stage: &Stage) -> Estimate {
+        let layers: Vec<LayerEstimate> = stage.ids().map(|id| layer_estimate(stage, id)).collect();
+        let sources = |id: &LayerId| matches!(stage.get(*id).layer.kind, LayerKind::Source { .. });
+        let chunks = stage.ids().filter(sources).map(|id| stage.get(id).demand.count()).sum();
+        let top = stage.get(stage.top());
+        let stored = matches!(top.layer.kind, LayerKind::Store);
+        let source = stage.ids().find(sources).map(|id| stage.get(id).layer.spec.shape);
+        Estimate {
+            tasks: layers.iter().map(|l| l.tasks).sum(),
+            fused: layers.iter().map(|l| l.fused).sum(),
+            chunks,
+            dask_optimized: 2 * chunks,
+            rule_of_thumb: source.as_ref().map_or(0, rule_of_thumb),
+            bytes_read: layers.iter().map(|l| l.bytes_read).sum(),
+            bytes_written: if stored { top.layer.spec.bytes() } else { 0 },
+            units: top.layer.grid.count(),
+            groups: stage.groups().count(),
+            layers,
+        }
+    }
+}
+
+fn layer_estimate(stage: &Stage, id: LayerId) -> LayerEstimate {
+    let this = stage.get(id);
+    let tasks = this.demand.count();
+    LayerEstimate {
+        name: this.layer.name().to_owned(),
+        array: this.layer.spec,
+        chunk: this.layer.grid.chunk(),
+        tasks,
+        fused: this.runs.count(),
+        into: this.fused_into.map(|into| stage.get(into).layer.name().to_owned()),
+        note: this.fusing_note.to_owned(),
+        bytes: demanded_bytes(stage, id),
+        bytes_read: bytes_read(stage, id),
+    }
+}
+
+fn demanded_bytes(stage: &Stage, id: LayerId) -> u64 {
+    let this = stage.get(id);
+    let pixels: u64 = this.demand.boxes().iter().map(|b| this.layer.grid.box_region(b).shape().pixels()).sum();
+    pixels * this.layer.spec.dtype.size() as u64
+}
+
+/// Bytes decoded by a source: the boxes in which it is read, rounded out to what storage gives at once.
+fn bytes_read(stage: &Stage, id: LayerId) -> u64 {
+    let this = stage.get(id);
+    let LayerKind::Source { reader, at, origin } = &this.layer.kind else { return 0 };
+    let Ok((_, level)) = reader.level(*at) else { return 0 };
+    let value = this.layer.spec.dtype.size() as u64;
+    let extent = |a: Axis, cut: &AxisCut| cut.touched(level.storage.granule.get(a), level.shape.get(a));
+    let boxes = boxes(stage, id).into_iter().map(|cuts| {
+        Axis::ALL.iter().map(|&a| extent(a, &cuts[a.index()].clone().moved(origin[a]))).product::<u64>() * value
+    });
+    boxes.sum()
+}
+
+/// Boxes as the product of a cut on each axis, T C Z Y X S.
+type Cuts = [AxisCut; 6];
+
+/// The boxes in which a layer is computed: its own chunks where it is kept, else what its consumer takes at a time.
+fn boxes(stage: &Stage, id: LayerId) -> Vec<Cuts> {
+    let this = stage.get(id);
+    let Some(into) = this.fused_into else { return own_boxes(this) };
+    let outer = boxes(stage, into);
+    outer.into_iter().map(|cuts| Axis::ALL.map(|a| through(stage, id, into, a, &cuts[a.index()]))).collect()
+}
+
+fn own_boxes(this: &StageLayer) -> Vec<Cuts> {
+    let (unit, step) = (this.layer.grid.chunk(), this.step);
+    let store = matches!(this.layer.kind, LayerKind::Store);
+    let cut = |region: &Region, a: Axis| {
+        let within = if store { step.get(a) } else { unit.get(a) };
+        AxisCut::new(region.len(a), region.start(a), unit.get(a), within)
+    };
+    let regions = this.runs.boxes().iter().map(|b| this.layer.grid.box_region(b));
+    regions.map(|region| Axis::ALL.map(|a| cut(&region, a))).collect()
+}
+
+/// A cut of `into` on one axis as a cut of `id`, which is fused into it.
+fn through(stage: &Stage, id: LayerId, into: LayerId, axis: Axis, cut: &AxisCut) -> AxisCut {
+    let (this, over) = (stage.get(id), stage.get(into));
+    let step = over.step.get(axis);
+    match over.layer.axis_map(axis, &this.layer.spec) {
+        AxisMap::Whole => AxisCut::new(this.layer.spec.shape.get(axis), 0, u64::MAX, step),
+        AxisMap::Shift(offset) if over.layer.is_fold() => cut.clone().and_every(step).moved(offset),
+        AxisMap::Shift(offset) => cut.clone().moved(offset),
+    }
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<10} {:>24} {:>14} {:>14}  fused", "layer", "chunk", "tasks", "run")?;
+        for layer in &self.layers {
+            let chunk = layer.chunk.to_string();
+            writeln!(f, "{:<10} {chunk:>24} {:>14} {:>14}  {}", layer.name, layer.tasks, layer.fused, layer.note)?;
+        }
+        write!(f, "{} tasks in the graph, {} to run, {} bytes read", self.tasks, self.fused, self.bytes_read)
+    }
+}

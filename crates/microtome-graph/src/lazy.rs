@@ -1,0 +1,174 @@
+//! Lazy arrays: what users build.
+
+use std::sync::Arc;
+
+use microtome_array::{ArraySpec, Axis, ChunkDims, ChunkGrid, PerAxis, PixelType, Region, Shape};
+use microtome_io::{Place, Reader};
+use microtome_ops::{Body, Cast, Crop, Op, Project, Projection};
+
+use crate::layer::{Layer, LayerKind};
+use crate::{Estimate, Fusing, GraphError, Stage, StageOptions, TaskGraph};
+
+/// An array that is described and not yet computed: a small immutable DAG of layers. Cloning shares it.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use microtome_array::{ArraySpec, Axis, ChunkDims, PixelType, Shape};
+/// use microtome_graph::{LazyArray, Selection};
+/// use microtome_io::SyntheticReader;
+/// use microtome_ops::Projection;
+///
+/// let shape = Shape::new([2, 3, 20, 512, 512, 1])?; // T C Z Y X S
+/// let image = Arc::new(SyntheticReader::new(ArraySpec { shape, dtype: PixelType::U16 }));
+/// let stack = LazyArray::source(image, &Selection::default(), &ChunkDims::default())?;
+/// let mip = stack.project(Axis::Z, Projection::Max)?;
+/// let estimate = mip.estimate();
+/// assert_eq!(estimate.tasks, 2 * 3 * 20 + 2 * 3); // a read for each plane, a fold for each result
+/// assert_eq!(estimate.fused, 2 * 3); // reads are streamed into the folds
+/// # Ok::<(), microtome_graph::GraphError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LazyArray(pub(crate) Arc<Node>);
+
+/// A layer with its inputs.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) layer: Layer,
+    pub(crate) inputs: Vec<LazyArray>,
+}
+
+/// Which part of an image an array is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Scene and level.
+    pub at: Place,
+    /// Pixels of that level; all of it if `None`. Whole along S.
+    pub region: Option<Region>,
+}
+
+impl LazyArray {
+    /// The pixels of an image, cut into chunks by `dims`. A selected region has its own grid, from its first pixel.
+    ///
+    /// # Errors
+    /// [`GraphError`] if scene, level or region do not exist.
+    pub fn source(reader: Arc<dyn Reader>, selection: &Selection, dims: &ChunkDims) -> Result<LazyArray, GraphError> {
+        let (scene, level) = reader.level(selection.at)?;
+        let whole = level.shape.region();
+        let region = selection.region.unwrap_or(whole).with(Axis::S, 0, level.shape.get(Axis::S));
+        region.check_inside(&level.shape)?;
+        let spec = ArraySpec { shape: region.shape(), dtype: scene.dtype };
+        let grid = dims.grid(&spec)?;
+        let kind = LayerKind::Source { at: selection.at, origin: region.origin(), reader };
+        Ok(LazyArray::node(Layer { kind, spec, grid }, Vec::new()))
+    }
+
+    fn node(layer: Layer, inputs: Vec<LazyArray>) -> LazyArray {
+        LazyArray(Arc::new(Node { layer, inputs }))
+    }
+
+    /// Shape and pixel type.
+    pub fn spec(&self) -> ArraySpec {
+        self.0.layer.spec
+    }
+
+    /// Extents, T C Z Y X S.
+    pub fn shape(&self) -> Shape {
+        self.spec().shape
+    }
+
+    /// Type of the values.
+    pub fn dtype(&self) -> PixelType {
+        self.spec().dtype
+    }
+
+    /// How it is cut into chunks.
+    pub fn grid(&self) -> ChunkGrid {
+        self.0.layer.grid
+    }
+
+    /// Applies an operation.
+    ///
+    /// # Errors
+    /// [`GraphError::Op`] if the operation does not fit this array.
+    pub fn apply(&self, op: Arc<dyn Op>) -> Result<LazyArray, GraphError> {
+        let spec = op.output(&self.spec())?;
+        let chunk = match op.body() {
+            Body::Map(_) | Body::Index => self.grid().chunk(),
+            Body::Fold(fold) => self.grid().chunk().with(fold.axis(), 1)?,
+        };
+        let grid = ChunkGrid::new(spec.shape, chunk)?;
+        Ok(LazyArray::node(Layer { kind: LayerKind::Op(op), spec, grid }, vec![self.clone()]))
+    }
+
+    /// Projects along an axis (T, C or Z), which then has extent 1.
+    ///
+    /// # Errors
+    /// [`GraphError::Op`] for another axis or a pixel type that has no such projection.
+    pub fn project(&self, axis: Axis, method: Projection) -> Result<LazyArray, GraphError> {
+        self.apply(Arc::new(Project { axis, method, dtype: None }))
+    }
+
+    /// A region of this array.
+    ///
+    /// # Errors
+    /// [`GraphError::Op`] if it is empty or reaches outside.
+    pub fn crop(&self, region: Region) -> Result<LazyArray, GraphError> {
+        self.apply(Arc::new(Crop { region }))
+    }
+
+    /// Converts to another pixel type: clamped to its range, rounded half to even.
+    ///
+    /// # Errors
+    /// [`GraphError::Op`] for complex pixels.
+    pub fn cast(&self, dtype: PixelType) -> Result<LazyArray, GraphError> {
+        if dtype == self.dtype() { Ok(self.clone()) } else { self.apply(Arc::new(Cast { dtype })) }
+    }
+
+    /// The same pixels in other chunks.
+    ///
+    /// # Errors
+    /// [`GraphError::Array`] for a chunk of extent 0.
+    pub fn rechunk(&self, dims: &ChunkDims) -> Result<LazyArray, GraphError> {
+        let grid = dims.grid(&self.spec())?;
+        if grid == self.grid() {
+            return Ok(self.clone());
+        }
+        let layer = Layer { kind: LayerKind::Rechunk, spec: self.spec(), grid };
+        Ok(LazyArray::node(layer, vec![self.clone()]))
+    }
+
+    /// This array given to a sink in write units of the grid.
+    pub(crate) fn stored(&self, units: ChunkGrid) -> LazyArray {
+        let layer = Layer { kind: LayerKind::Store, spec: self.spec(), grid: units };
+        LazyArray::node(layer, vec![self.clone()])
+    }
+
+    /// The image this array is read from, if it has just one.
+    pub fn reader(&self) -> Option<(Arc<dyn Reader>, Place, PerAxis<u64>)> {
+        match &self.0.layer.kind {
+            LayerKind::Source { reader, at, origin } => Some((Arc::clone(reader), *at, *origin)),
+            _ if self.0.inputs.len() == 1 => self.0.inputs[0].reader(),
+            _ => None,
+        }
+    }
+
+    /// The plan of computing this array, fused, with no sink.
+    pub fn stage(&self) -> Stage {
+        Stage::new(self, &StageOptions::default())
+    }
+
+    /// Exact counts and sizes of computing this array, before anything runs. O(layers).
+    pub fn estimate(&self) -> Estimate {
+        Estimate::of(&self.stage())
+    }
+
+    /// The whole unfused task graph as a petgraph `DiGraph`. O(tasks).
+    ///
+    /// # Errors
+    /// [`GraphError::TooManyTasks`] above 2^28 tasks.
+    pub fn task_graph(&self) -> Result<TaskGraph, GraphError> {
+        let options = StageOptions { fusing: Fusing::None, ..StageOptions::default() };
+        TaskGraph::whole(&Stage::new(self, &options))
+    }
+}
