@@ -6,8 +6,21 @@
 //! *Invariant:* an operation does no I/O, starts no thread, and its result at a pixel depends on the input pixels of
 //! [`Op::input_region`] alone, never on how the array was cut into chunks.
 
+mod cast;
+mod check;
+mod crop;
 mod error;
+mod list;
+mod map;
+mod number;
 mod op;
+mod project;
+mod rescale;
 
+pub use cast::Cast;
+pub use crop::Crop;
 pub use error::OpError;
+pub use list::{OPS, build};
 pub use op::{Body, Fold, FoldState, Map, Op, OpEntry};
+pub use project::{Project, Projection};
+pub use rescale::Rescale;
