@@ -70,11 +70,15 @@ pub(crate) fn run(project: &Project) -> Outcome {
 fn check_text(path: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     if extension(path) == "rs" {
-        findings.extend(code::check_rust(path, text));
+        findings.extend(code::check_form(path, text));
     }
-    if !path.starts_with(RULES) {
-        findings.extend(words::check(path, text));
+    if path.starts_with(RULES) {
+        return findings;
     }
+    if extension(path) == "rs" {
+        findings.extend(code::check_words(path, text));
+    }
+    findings.extend(words::check(path, text));
     findings
 }
 
