@@ -1,1 +1,14 @@
 //! OME-XML: what a microscope said about its image.
+//!
+//! Reads every schema year leniently: namespaces are ignored, what is unknown is skipped, what is odd becomes a warning.
+//!
+//! *Invariant:* no DTD, no entity but the five of XML and character references, no other file: a document with a
+//! `DOCTYPE` is refused, and time and memory are linear in the size of a document that [`Limits`](crate::Limits) bound.
+
+mod model;
+mod parse;
+mod unit;
+
+pub use model::{BinaryOnly, FileRef, Ome, OmeChannel, OmeError, OmeImage, TiffData};
+pub use parse::parse;
+pub use unit::{Unit, length_unit, time_unit};
