@@ -1,0 +1,41 @@
+//! Deflate with a zlib header, under its number of today and the one of before.
+
+use std::cell::RefCell;
+
+use libdeflater::{DecompressionError, Decompressor};
+
+use super::{Codec, Fault};
+
+pub(super) const CODEC: Codec = Codec { codes: &[8, 32946], name: "deflate", predicts: true, decode };
+
+thread_local! {
+    static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+}
+
+fn decode(encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+    DECOMPRESSOR.with_borrow_mut(|d| d.zlib_decompress(encoded, out)).map_err(|e| match e {
+        DecompressionError::InsufficientSpace => Fault::TooLong,
+        DecompressionError::BadData => Fault::Bad("the zlib stream is damaged or cut".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(pixels: &[u8]) -> Vec<u8> {
+        let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
+        let mut out = vec![0; compressor.zlib_compress_bound(pixels.len())];
+        let n = compressor.zlib_compress(pixels, &mut out).unwrap();
+        out.truncate(n);
+        out
+    }
+
+    #[test]
+    fn more_than_fits_is_told_from_damage() {
+        let encoded = encode(&[3; 1000]);
+        assert_eq!(decode(&encoded, &mut [0; 1000]), Ok(1000));
+        assert_eq!(decode(&encoded, &mut [0; 999]), Err(Fault::TooLong));
+        assert!(matches!(decode(&encoded[..5], &mut [0; 1000]), Err(Fault::Bad(_))));
+    }
+}

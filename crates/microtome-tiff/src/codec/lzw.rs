@@ -1,0 +1,63 @@
+//! LZW as TIFF 6.0 has it, and the older kind with the bits of a byte the other way round.
+
+use std::cell::RefCell;
+
+use weezl::decode::Decoder;
+use weezl::{BitOrder, LzwStatus};
+
+use super::{Codec, Fault};
+
+pub(super) const CODEC: Codec = Codec { codes: &[5], name: "lzw", predicts: true, decode };
+
+thread_local! {
+    static DECODER: RefCell<Decoder> = RefCell::new(Decoder::with_tiff_size_switch(BitOrder::Msb, 8));
+}
+
+fn decode(encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+    if let [0, second, ..] = encoded
+        && second & 1 == 1
+    {
+        return run(&mut Decoder::new(BitOrder::Lsb, 8), encoded, out); // libtiff's test for the older kind
+    }
+    DECODER.with_borrow_mut(|decoder| {
+        decoder.reset();
+        run(decoder, encoded, out)
+    })
+}
+
+/// Goes on until the output is full: one call may stop earlier.
+fn run(decoder: &mut Decoder, mut encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+    let mut done = 0;
+    while done < out.len() {
+        let step = decoder.decode_bytes(encoded, &mut out[done..]);
+        encoded = &encoded[step.consumed_in..];
+        done += step.consumed_out;
+        match step.status {
+            Ok(LzwStatus::Ok) if step.consumed_in + step.consumed_out > 0 => {}
+            Ok(LzwStatus::Ok | LzwStatus::NoProgress | LzwStatus::Done) => break,
+            Err(e) => return Err(Fault::Bad(e.to_string())),
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_is_decoded_to_its_end() {
+        let pixels: Vec<u8> = (0..200_000u32).map(|n| (n / 1000) as u8).collect();
+        let encoded = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&pixels).unwrap();
+        let mut out = vec![0; pixels.len()];
+        assert_eq!(decode(&encoded, &mut out), Ok(pixels.len()));
+        assert_eq!(out, pixels);
+    }
+
+    #[test]
+    fn a_cut_strip_gives_fewer_bytes() {
+        let encoded = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&[7; 10_000]).unwrap();
+        let mut out = vec![0; 10_000];
+        assert!(decode(&encoded[..encoded.len() / 2], &mut out).unwrap() < 10_000);
+    }
+}

@@ -1,0 +1,11 @@
+//! No compression.
+
+use super::{Codec, Fault};
+
+pub(super) const CODEC: Codec = Codec { codes: &[1], name: "none", predicts: false, decode };
+
+fn decode(encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+    let n = encoded.len().min(out.len());
+    out[..n].copy_from_slice(&encoded[..n]);
+    Ok(n)
+}

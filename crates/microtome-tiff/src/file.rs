@@ -1,0 +1,167 @@
+//! One file on disk: its size when opened, reads at an offset, and whether it is still the same.
+//!
+//! *Invariant:* pixels are read by `pread`, never through a memory map: a file that shrinks while it is read gives an
+//! error, not a signal.
+
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use microtome_io::ReadError;
+
+/// A regular file, opened to read.
+#[derive(Debug)]
+pub(crate) struct SourceFile {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    modified: u64,
+}
+
+impl SourceFile {
+    /// Opens a regular file; folders, pipes and devices are refused before they are opened.
+    pub(crate) fn open(path: &Path) -> Result<SourceFile, ReadError> {
+        let os = |action: &str, e| ReadError::os(path, action, e);
+        let kind = std::fs::metadata(path).map_err(|e| os("open", e))?;
+        if !kind.is_file() {
+            let why = "it is no regular file; give the path of a TIFF file".to_owned();
+            return Err(ReadError::NotAnImage { path: path.to_owned(), why });
+        }
+        let file = File::open(path).map_err(|e| os("open", e))?;
+        let metadata = file.metadata().map_err(|e| os("stat", e))?;
+        let modified = u64::try_from(metadata.mtime()).unwrap_or(0);
+        Ok(SourceFile { path: path.to_owned(), file, size: metadata.len(), modified })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Size in bytes when opened.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Size in bytes and modification time in whole seconds when opened.
+    pub(crate) fn stamp(&self) -> (u64, u64) {
+        (self.size, self.modified)
+    }
+
+    /// Fills `out` from `offset`; the caller has checked that the file was long enough when opened.
+    pub(crate) fn read_exact(&self, out: &mut [u8], offset: u64) -> Result<(), ReadError> {
+        self.file.read_exact_at(out, offset).map_err(|e| {
+            if let Err(changed) = self.check_unchanged() {
+                return changed;
+            }
+            ReadError::os(&self.path, format!("read {} bytes at offset {offset} of", out.len()), e)
+        })
+    }
+
+    /// Checks the size, so that a file that shrank or grew since it was opened is not taken for a damaged one.
+    pub(crate) fn check_unchanged(&self) -> Result<(), ReadError> {
+        let size = self.file.metadata().map_err(|e| ReadError::os(&self.path, "stat", e))?.len();
+        if size == self.size {
+            return Ok(());
+        }
+        let why = format!("it had {} bytes when opened and has {size} now", self.size);
+        Err(ReadError::Changed { path: self.path.clone(), why })
+    }
+}
+
+/// A window on a file for small reads that mostly go forward, as a walk over page headers does.
+///
+/// It grows while reads follow each other and shrinks when they jump, so that headers between large pixel data do not
+/// drag the pixels in.
+pub(crate) struct Window<'a> {
+    file: &'a SourceFile,
+    bytes: Vec<u8>,
+    start: u64,
+    next_len: usize,
+}
+
+const LEAST: usize = 1 << 10;
+const MOST: usize = 256 << 10;
+
+impl<'a> Window<'a> {
+    pub(crate) fn new(file: &'a SourceFile) -> Window<'a> {
+        Window { file, bytes: Vec::new(), start: 0, next_len: 4 << 10 }
+    }
+
+    pub(crate) fn file(&self) -> &'a SourceFile {
+        self.file
+    }
+
+    /// The bytes from `offset`, exactly `len` of them. `len` is bounded by the caller.
+    pub(crate) fn get(&mut self, offset: u64, len: usize, what: &str) -> Result<&[u8], ReadError> {
+        let end = offset.checked_add(len as u64).filter(|&e| e <= self.file.size);
+        let Some(end) = end else {
+            return Err(ReadError::Truncated {
+                path: self.file.path.clone(),
+                what: what.to_owned(),
+                location: String::new(),
+                offset,
+                length: len as u64,
+                file_bytes: self.file.size,
+            });
+        };
+        let have = self.start + self.bytes.len() as u64;
+        if offset < self.start || end > have {
+            self.load(offset, len, have)?;
+        }
+        let at = (offset - self.start) as usize;
+        Ok(&self.bytes[at..at + len])
+    }
+
+    fn load(&mut self, offset: u64, len: usize, have: u64) -> Result<(), ReadError> {
+        let follows = offset >= self.start && offset <= have.saturating_add(LEAST as u64);
+        self.next_len = if follows { (self.next_len * 2).min(MOST) } else { (self.next_len / 2).max(LEAST) };
+        let left = self.file.size - offset;
+        let want = (self.next_len.max(len) as u64).min(left) as usize;
+        self.bytes.resize(want, 0);
+        self.start = offset;
+        let read = self.file.read_exact(&mut self.bytes, offset);
+        if read.is_err() {
+            self.bytes.clear();
+        }
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> (tempfile::TempDir, SourceFile) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, bytes).unwrap();
+        let file = SourceFile::open(&path).unwrap();
+        (dir, file)
+    }
+
+    #[test]
+    fn a_window_gives_the_bytes_of_the_file_in_any_order() {
+        let bytes: Vec<u8> = (0..100_000u32).map(|n| (n * 7 % 251) as u8).collect();
+        let (_dir, file) = file(&bytes);
+        let mut window = Window::new(&file);
+        for (offset, len) in [(0, 8), (90_000, 10_000), (8, 4000), (4008, 4000), (8008, 9000), (3, 0), (99_999, 1)] {
+            let found = window.get(offset, len, "x").unwrap();
+            assert_eq!(found, &bytes[offset as usize..offset as usize + len]);
+        }
+        assert!(matches!(window.get(99_999, 2, "x"), Err(ReadError::Truncated { .. })));
+        assert!(matches!(window.get(u64::MAX, 2, "x"), Err(ReadError::Truncated { .. })));
+    }
+
+    #[test]
+    fn a_file_that_shrank_is_reported_as_changed() {
+        let (dir, file) = file(&[1; 100]);
+        std::fs::write(dir.path().join("f"), [1; 50]).unwrap();
+        assert!(matches!(file.read_exact(&mut [0; 80], 0), Err(ReadError::Changed { .. })));
+    }
+
+    #[test]
+    fn a_folder_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(SourceFile::open(dir.path()), Err(ReadError::NotAnImage { .. })));
+    }
+}

@@ -1,0 +1,307 @@
+//! How the pixels of a page lie in the file: what pages share, apart from where each one lies.
+//!
+//! *Invariant:* a [`Layout`] that exists has checked sizes: products below do not overflow, and no divisor is 0.
+
+use microtome_array::PixelType;
+use tiff::tags::{CompressionMethod, PhotometricInterpretation, PlanarConfiguration, Predictor, SampleFormat};
+
+use crate::codec::{self, Codec};
+
+/// Values of the tags that shape a page, as they stand in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tags {
+    pub(crate) width: u64,
+    pub(crate) height: u64,
+    pub(crate) depth: u64,
+    pub(crate) samples: u64,
+    /// Bits of a sample; 0 where samples differ.
+    pub(crate) bits: u64,
+    /// The sample format; 0 where samples differ.
+    pub(crate) format: u64,
+    pub(crate) compression: u64,
+    pub(crate) predictor: u64,
+    pub(crate) photometric: u64,
+    pub(crate) planar: u64,
+    pub(crate) fill_order: u64,
+    /// Width and height of a tile; a width of 0 means strips.
+    pub(crate) tile: (u64, u64),
+    pub(crate) subsampling: (u64, u64),
+    pub(crate) subfile: u64,
+    pub(crate) big_endian: bool,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Tags {
+            width: 0,
+            height: 0,
+            depth: 1,
+            samples: 1,
+            bits: 1,
+            format: 1,
+            compression: 1,
+            predictor: 1,
+            photometric: 1,
+            planar: 1,
+            fill_order: 1,
+            tile: (0, u64::MAX),
+            subsampling: (2, 2),
+            subfile: 0,
+            big_endian: false,
+        }
+    }
+}
+
+/// Why pixels are not read, though the page is described.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) what: String,
+    pub(crate) hint: &'static str,
+}
+
+/// How pixels of one sample are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// Just as they are in memory, but for byte order.
+    Whole,
+    /// In this many bits each, packed, rows starting on a byte.
+    Bits(u64),
+}
+
+/// The layout shared by pages whose [`Tags`] are equal.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) tags: Tags,
+    pub(crate) dtype: PixelType,
+    pub(crate) packing: Packing,
+    /// The codec, or why there is none.
+    pub(crate) codec: Result<&'static Codec, Refusal>,
+    /// Extents of a strip or tile in pixels.
+    pub(crate) tile_width: u64,
+    pub(crate) tile_height: u64,
+    /// Tiles in a row, and rows of tiles.
+    pub(crate) across: u64,
+    pub(crate) down: u64,
+    /// Samples stored together, and how often such a plane of samples is stored.
+    pub(crate) samples_together: u64,
+    pub(crate) sample_planes: u64,
+    /// Bytes of a stored row of a tile.
+    pub(crate) row_bytes: u64,
+    /// Whether multi-byte values are to be swapped.
+    pub(crate) swap: bool,
+    /// Largest stored size of a tile seen in any page.
+    pub(crate) most_encoded: u64,
+}
+
+/// Pages wider than this are refused, so that sizes of rows and tiles are safe.
+const MOST_EXTENT: u64 = 1 << 32;
+/// Most values of a page, as for any array.
+const MOST_VALUES: u64 = 1 << 56;
+
+impl Layout {
+    /// Understands the tags, or says what is wrong with them.
+    pub(crate) fn new(tags: &Tags) -> Result<Layout, String> {
+        let (width, height, samples) = (tags.width, tags.height, tags.samples);
+        let sane = |n: u64| (1..=MOST_EXTENT).contains(&n);
+        let values = width.checked_mul(height).and_then(|n| n.checked_mul(samples.max(1)));
+        if !sane(width) || !sane(height) || samples == 0 || samples > 65_535 || values.is_none_or(|n| n > MOST_VALUES) {
+            return Err(format!("it has {width} × {height} pixels of {samples} samples"));
+        }
+        let (dtype, packing) = pixel_type(tags).ok_or_else(|| {
+            let Tags { bits, format, .. } = tags;
+            format!("its samples of {bits} bits in sample format {format} are of no known type")
+        })?;
+        let strips = tags.tile.0 == 0;
+        let tile_width = if strips { width } else { tags.tile.0 };
+        let tile_height = if strips { tags.tile.1.min(height) } else { tags.tile.1 };
+        if !sane(tile_width) || !sane(tile_height) {
+            return Err(format!("its tiles have {tile_width} × {tile_height} pixels"));
+        }
+        let separate = tags.planar == u64::from(PlanarConfiguration::Planar.to_u16()) && samples > 1;
+        let samples_together = if separate { 1 } else { samples };
+        let bits = match packing {
+            Packing::Whole => dtype.size() as u64 * 8,
+            Packing::Bits(bits) => bits,
+        };
+        let whole_swap = packing == Packing::Whole && dtype.component_size() > 1;
+        let layout = Layout {
+            dtype,
+            packing,
+            codec: find_codec(tags, packing),
+            tile_width,
+            tile_height,
+            across: width.div_ceil(tile_width),
+            down: height.div_ceil(tile_height),
+            samples_together,
+            sample_planes: samples / samples_together,
+            row_bytes: (tile_width * samples_together * bits).div_ceil(8),
+            swap: tags.big_endian && whole_swap,
+            most_encoded: 0,
+            tags: tags.clone(),
+        };
+        let bytes = layout.row_bytes.checked_mul(layout.tile_height);
+        bytes.map(|_| layout).ok_or_else(|| format!("its tiles have {tile_width} × {tile_height} pixels"))
+    }
+
+    pub(crate) fn is_tiled(&self) -> bool {
+        self.tags.tile.0 != 0
+    }
+
+    /// Number of strips or tiles of a page.
+    pub(crate) fn segments(&self) -> u64 {
+        self.across * self.down * self.sample_planes
+    }
+
+    /// Stored rows of the tiles in a row of tiles: strips at the lower edge are cut, tiles are not.
+    pub(crate) fn stored_rows(&self, tile_row: u64) -> u64 {
+        if self.is_tiled() {
+            self.tile_height
+        } else {
+            self.tile_height.min(self.tags.height - tile_row * self.tile_height)
+        }
+    }
+
+    /// Bytes that the tiles in a row of tiles decode to.
+    pub(crate) fn tile_bytes(&self, tile_row: u64) -> u64 {
+        self.row_bytes * self.stored_rows(tile_row)
+    }
+
+    /// Bytes of all pixels as decoded and stored one after the other.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        let rows = if self.is_tiled() { self.down * self.tile_height } else { self.tags.height };
+        self.row_bytes.saturating_mul(rows).saturating_mul(self.across * self.sample_planes)
+    }
+
+    /// Whether stored bytes are those in memory, but for byte order.
+    pub(crate) fn is_raw(&self) -> bool {
+        let plain = matches!(self.codec, Ok(c) if c.name == "none");
+        plain && self.packing == Packing::Whole && self.tags.fill_order != 2
+    }
+
+    /// Most stored bytes of a tile that are of use: what is beyond cannot belong to it.
+    pub(crate) fn encoded_cap(&self) -> u64 {
+        (self.row_bytes * self.tile_height).saturating_mul(2).saturating_add(4096)
+    }
+
+    /// The predictor to undo, 1 for none.
+    pub(crate) fn predictor(&self) -> u64 {
+        if matches!(self.codec, Ok(c) if c.predicts) { self.tags.predictor.max(1) } else { 1 }
+    }
+
+    /// The name of the compression with its predictor.
+    pub(crate) fn codec_name(&self) -> String {
+        let name = match &self.codec {
+            Ok(codec) => codec.name.to_owned(),
+            Err(_) => {
+                let code = u16::try_from(self.tags.compression).unwrap_or(0);
+                codec::find(code).map_or_else(|| codec::name_of(code), |c| c.name).to_lowercase()
+            }
+        };
+        if self.predictor() > 1 { format!("{name}+predictor{}", self.predictor()) } else { name }
+    }
+
+    /// Whether a page of this layout can be a plane of the same image as one of the other.
+    pub(crate) fn same_plane(&self, other: &Layout) -> bool {
+        let key = |l: &Layout| (l.tags.width, l.tags.height, l.tags.samples, l.dtype);
+        key(self) == key(other)
+    }
+}
+
+fn pixel_type(tags: &Tags) -> Option<(PixelType, Packing)> {
+    let whole = |t| Some((t, Packing::Whole));
+    let format = SampleFormat::from_u16_exhaustive(u16::try_from(tags.format).unwrap_or(0));
+    match (format, tags.bits) {
+        (SampleFormat::Uint | SampleFormat::Void, bits) => match bits {
+            1 => Some((PixelType::Bool, Packing::Bits(1))),
+            8 => whole(PixelType::U8),
+            16 => whole(PixelType::U16),
+            32 => whole(PixelType::U32),
+            64 => whole(PixelType::U64),
+            2..=7 => Some((PixelType::U8, Packing::Bits(bits))),
+            9..=15 => Some((PixelType::U16, Packing::Bits(bits))),
+            17..=31 => Some((PixelType::U32, Packing::Bits(bits))),
+            _ => None,
+        },
+        (SampleFormat::Int, 8) => whole(PixelType::I8),
+        (SampleFormat::Int, 16) => whole(PixelType::I16),
+        (SampleFormat::Int, 32) => whole(PixelType::I32),
+        (SampleFormat::Int, 64) => whole(PixelType::I64),
+        (SampleFormat::IEEEFP, 16) => whole(PixelType::F16),
+        (SampleFormat::IEEEFP, 32) => whole(PixelType::F32),
+        (SampleFormat::IEEEFP, 64) => whole(PixelType::F64),
+        (SampleFormat::Unknown(6), 64) => whole(PixelType::C64),
+        (SampleFormat::Unknown(6), 128) => whole(PixelType::C128),
+        _ => None,
+    }
+}
+
+fn find_codec(tags: &Tags, packing: Packing) -> Result<&'static Codec, Refusal> {
+    let refuse = |what: String, hint| Err(Refusal { what, hint });
+    let code = u16::try_from(tags.compression).unwrap_or(0);
+    let Some(codec) = codec::find(code) else {
+        let what = format!("compression {} (tag 259 Compression = {})", codec::name_of(code), tags.compression);
+        return refuse(what, "rewrite the file with none, lzw, deflate or zstd, for example with bfconvert or tiffcp");
+    };
+    if tags.depth > 1 {
+        return refuse(
+            format!("a page of {} slices (tag 32997 ImageDepth)", tags.depth),
+            "rewrite it with one page a slice",
+        );
+    }
+    let ycbcr = tags.photometric == u64::from(PhotometricInterpretation::YCbCr.to_u16());
+    if ycbcr && tags.subsampling != (1, 1) {
+        let what = format!("subsampled YCbCr without JPEG (tag 530 YCbCrSubSampling = {:?})", tags.subsampling);
+        return refuse(what, "rewrite it as RGB, for example with tiff2rgba");
+    }
+    if !codec.predicts || tags.predictor <= 1 {
+        return Ok(codec);
+    }
+    let known = tags.predictor == u64::from(Predictor::Horizontal.to_u16())
+        || (tags.predictor == u64::from(Predictor::FloatingPoint.to_u16()) && tags.format == 3);
+    if packing == Packing::Whole && known {
+        return Ok(codec);
+    }
+    let compression = CompressionMethod::from_u16_exhaustive(code);
+    let what = format!("predictor {} on samples of {} bits ({compression:?})", tags.predictor, tags.bits);
+    refuse(what, "rewrite the file without a predictor")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags() -> Tags {
+        Tags { width: 100, height: 50, bits: 16, tile: (0, 16), ..Tags::default() }
+    }
+
+    #[test]
+    fn the_last_strip_is_cut_and_the_last_tile_is_not() {
+        let strips = Layout::new(&tags()).unwrap();
+        assert_eq!((strips.segments(), strips.tile_bytes(0), strips.tile_bytes(3)), (4, 3200, 400));
+        let tiles = Layout::new(&Tags { tile: (32, 16), ..tags() }).unwrap();
+        assert_eq!((tiles.segments(), tiles.tile_bytes(3)), (16, 1024));
+        assert_eq!(tiles.raw_bytes(), 16 * 1024);
+    }
+
+    #[test]
+    fn rows_of_packed_bits_start_on_a_byte() {
+        let layout = Layout::new(&Tags { bits: 12, width: 3, ..tags() }).unwrap();
+        assert_eq!((layout.row_bytes, layout.dtype), (5, PixelType::U16));
+    }
+
+    #[test]
+    fn impossible_pages_are_refused() {
+        assert!(Layout::new(&Tags { width: 0, ..tags() }).is_err());
+        assert!(Layout::new(&Tags { tile: (16, 0), ..tags() }).is_err());
+        assert!(Layout::new(&Tags { bits: 255, ..tags() }).is_err());
+        assert!(Layout::new(&Tags { samples: 1 << 40, ..tags() }).is_err());
+        assert!(Layout::new(&Tags { tile: (1 << 32, 1 << 32), samples: 65_535, ..tags() }).is_err());
+    }
+
+    #[test]
+    fn an_unknown_codec_is_described_and_refused() {
+        let layout = Layout::new(&Tags { compression: 7, ..tags() }).unwrap();
+        assert_eq!(layout.codec_name(), "jpeg");
+        assert!(layout.codec.unwrap_err().what.contains("Compression = 7"));
+    }
+}

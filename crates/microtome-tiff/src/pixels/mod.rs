@@ -1,0 +1,11 @@
+//! From decoded bytes to values in memory: byte order, predictors, packed bits.
+//!
+//! *Invariant:* every function works on whole rows in place or from one slice into another; none allocates.
+
+mod predict;
+mod swap;
+mod unpack;
+
+pub(crate) use predict::{undo_float, undo_horizontal};
+pub(crate) use swap::{reverse_bits, swap};
+pub(crate) use unpack::unpack_row;

@@ -1,0 +1,159 @@
+//! The files an image consists of, and which page of which file each plane is.
+//!
+//! *Invariant:* a file that another one names is opened only if it lies beneath the folder of the image.
+
+use std::path::{Component, Path, PathBuf};
+
+use microtome_io::{Limits, ReadError};
+
+use crate::file::SourceFile;
+use crate::index::PageIndex;
+use crate::page::Layout;
+use crate::walk::{FirstPage, Headers, walk};
+
+/// A TIFF file with the index of its pages.
+#[derive(Debug)]
+pub(crate) struct TiffFile {
+    pub(crate) source: SourceFile,
+    pub(crate) index: PageIndex,
+}
+
+/// A page of a file of a set, or the number of the reason why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlaneRef {
+    file: u32,
+    page: u32,
+}
+
+const ABSENT: u32 = u32::MAX;
+
+impl PlaneRef {
+    pub(crate) fn new(file: u32, page: u32) -> PlaneRef {
+        PlaneRef { file, page }
+    }
+
+    /// A plane that is not there; `reason` is an index into [`Set::absent`].
+    pub(crate) fn absent(reason: u32) -> PlaneRef {
+        PlaneRef { file: ABSENT, page: reason }
+    }
+
+    pub(crate) fn is_absent(self) -> bool {
+        self.file == ABSENT
+    }
+
+    pub(crate) fn page(self) -> u32 {
+        self.page
+    }
+
+    pub(crate) fn file(self) -> u32 {
+        self.file
+    }
+}
+
+/// The files of an image, and what was noticed while they were opened.
+#[derive(Debug)]
+pub(crate) struct Set {
+    pub(crate) files: Vec<TiffFile>,
+    /// Files read for their metadata alone.
+    pub(crate) companions: Vec<PathBuf>,
+    pub(crate) missing: Vec<PathBuf>,
+    /// Why planes are absent.
+    pub(crate) absent: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) first: FirstPage,
+    pub(crate) later: Vec<(u32, String)>,
+    pub(crate) limits: Limits,
+}
+
+impl Set {
+    pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Set, ReadError> {
+        let source = SourceFile::open(path)?;
+        let Headers { index, first, later, warnings } = walk(&source, limits)?;
+        if index.chain() == 0 {
+            let why = "it has the header of a TIFF and no page".to_owned();
+            return Err(ReadError::NotAnImage { path: path.to_owned(), why });
+        }
+        let (companions, missing, absent) = (Vec::new(), Vec::new(), Vec::new());
+        let files = vec![TiffFile { source, index }];
+        Ok(Set { files, companions, missing, absent, warnings, first, later, limits: *limits })
+    }
+
+    /// The file the image was opened by.
+    pub(crate) fn main(&self) -> &TiffFile {
+        &self.files[0]
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.main().source.path()
+    }
+
+    pub(crate) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// The layout of a plane, if it is there and understood.
+    pub(crate) fn layout(&self, plane: PlaneRef) -> Option<&Layout> {
+        let file = self.files.get(plane.file as usize)?;
+        (plane.page < file.index.len()).then(|| file.index.layout(plane.page)).flatten()
+    }
+
+    /// Number of the reason, the last one again if it is the same.
+    pub(crate) fn reason(&mut self, why: String) -> PlaneRef {
+        if self.absent.last() != Some(&why) {
+            self.absent.push(why);
+        }
+        PlaneRef::absent(self.absent.len() as u32 - 1)
+    }
+
+    /// Opens another file of the set and gives its number.
+    pub(crate) fn add(&mut self, path: &Path) -> Result<u32, ReadError> {
+        let source = SourceFile::open(path)?;
+        let headers = walk(&source, &self.limits)?;
+        self.warnings.extend(headers.warnings);
+        self.files.push(TiffFile { source, index: headers.index });
+        Ok(self.files.len() as u32 - 1)
+    }
+}
+
+/// Where a name found in a file leads, if it stays beneath `folder`.
+pub(crate) enum Beneath {
+    /// To this file.
+    File(PathBuf),
+    /// To nothing.
+    Missing(PathBuf),
+    /// Out of the folder, or to what is no regular file.
+    Refused,
+}
+
+/// Looks a name up beneath a folder: relative, without `..`, not through a link that leads out.
+pub(crate) fn beneath(folder: &Path, name: &str) -> Beneath {
+    let relative = Path::new(name);
+    let plain = relative.components().all(|c| matches!(c, Component::Normal(_)));
+    if name.is_empty() || !plain || name.contains('\0') || name.contains("://") {
+        return Beneath::Refused;
+    }
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let path = folder.join(relative);
+    let (Ok(real), Ok(root)) = (path.canonicalize(), folder.canonicalize()) else { return Beneath::Missing(path) };
+    if real.starts_with(root) && real.is_file() { Beneath::File(path) } else { Beneath::Refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_out_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(dir.path().join("secret"), "x").unwrap();
+        std::fs::write(inner.join("a.tif"), "x").unwrap();
+        std::os::unix::fs::symlink("../secret", inner.join("link")).unwrap();
+        assert!(matches!(beneath(&inner, "a.tif"), Beneath::File(_)));
+        assert!(matches!(beneath(&inner, "b.tif"), Beneath::Missing(_)));
+        for name in ["../secret", "/etc/hosts", "link", "", ".", "a\0b", "file:///etc/hosts", "./../secret"] {
+            assert!(matches!(beneath(&inner, name), Beneath::Refused), "{name}");
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The walk over the headers of a file: the chain of IFDs and the SubIFDs below them, read once.
+//!
+//! *Invariant:* each IFD is visited at most once, values are read only of tags that matter, and no value is allocated
+//! before it is checked against the size of the file and the limits.
+
+use std::collections::HashSet;
+
+use microtome_io::{Limits, ReadError};
+use tiff::tags::Tag;
+
+use crate::file::{SourceFile, Window};
+use crate::header::{Entry, Header};
+use crate::index::PageIndex;
+use crate::page::Tags;
+
+/// What is read of a file when it is opened.
+#[derive(Debug, Default)]
+pub(crate) struct Headers {
+    pub(crate) index: PageIndex,
+    pub(crate) first: FirstPage,
+    /// `ImageDescription`s of later pages, where the first one says that there may be several series.
+    pub(crate) later: Vec<(u32, String)>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What only the first page says about the image.
+#[derive(Debug, Default)]
+pub(crate) struct FirstPage {
+    pub(crate) description: Option<String>,
+    /// Pixels per unit along X and Y.
+    pub(crate) resolution: [Option<f64>; 2],
+    /// 1 none, 2 inch, 3 centimetre.
+    pub(crate) resolution_unit: u64,
+}
+
+/// Reads the headers of a file.
+pub(crate) fn walk(file: &SourceFile, limits: &Limits) -> Result<Headers, ReadError> {
+    let mut window = Window::new(file);
+    let header = Header::read(&mut window)?;
+    let mut walker = Walker {
+        window,
+        header,
+        limits,
+        headers: Headers::default(),
+        visited: HashSet::new(),
+        tag_bytes: 0,
+        page: Scratch::default(),
+        pending: Vec::new(),
+    };
+    walker.chain()?;
+    walker.subs()?;
+    walker.headers.index.shrink();
+    Ok(walker.headers)
+}
+
+struct Walker<'a> {
+    window: Window<'a>,
+    header: Header,
+    limits: &'a Limits,
+    headers: Headers,
+    visited: HashSet<u64>,
+    tag_bytes: u64,
+    page: Scratch,
+    /// SubIFDs seen, by page of the chain.
+    pending: Vec<(u32, Vec<u64>)>,
+}
+
+/// The page being read; its vectors are used again for the next one.
+#[derive(Default)]
+struct Scratch {
+    ifd: Vec<u8>,
+    tags: Tags,
+    rows_per_strip: u64,
+    offsets: Vec<u64>,
+    sizes: Vec<u64>,
+    has_sizes: bool,
+    values: Vec<u64>,
+    subs: Vec<u64>,
+}
+
+impl Walker<'_> {
+    fn chain(&mut self) -> Result<(), ReadError> {
+        let mut at = self.header.first;
+        while at != 0 {
+            let number = self.headers.index.len();
+            if !self.visited.insert(at) {
+                let warning = format!("the chain of pages turns back after page {number}; it is taken to end there");
+                self.headers.warnings.push(warning);
+                break;
+            }
+            self.check_pages()?;
+            at = self.ifd(at, number, true)?;
+            if !self.page.subs.is_empty() {
+                self.pending.push((number, std::mem::take(&mut self.page.subs)));
+            }
+        }
+        self.headers.index.end_chain();
+        Ok(())
+    }
+
+    fn subs(&mut self) -> Result<(), ReadError> {
+        for (parent, offsets) in std::mem::take(&mut self.pending) {
+            let first = self.headers.index.len();
+            for at in offsets {
+                if at == 0 || !self.visited.insert(at) {
+                    let warning = format!("a SubIFD of page {parent} is a page that was seen before; it is left out");
+                    self.headers.warnings.push(warning);
+                    continue;
+                }
+                self.check_pages()?;
+                self.ifd(at, parent, false)?;
+            }
+            let count = self.headers.index.len() - first;
+            self.headers.index.adopt(parent, first, count);
+        }
+        Ok(())
+    }
+
+    fn check_pages(&self) -> Result<(), ReadError> {
+        let found = u64::from(self.headers.index.len()) + 1;
+        self.within("number of pages", found, self.limits.pages.min(u64::from(u32::MAX / 2)), String::new())
+    }
+
+    fn within(&self, what: &str, found: u64, limit: u64, location: String) -> Result<(), ReadError> {
+        if found <= limit {
+            return Ok(());
+        }
+        let path = self.window.file().path().to_owned();
+        Err(ReadError::OverLimit { path, what: what.to_owned(), location, found, limit })
+    }
+
+    /// Reads one IFD into the index and gives the offset of the next.
+    fn ifd(&mut self, at: u64, number: u32, in_chain: bool) -> Result<u64, ReadError> {
+        let location = |e| locate(e, number);
+        let count = self.header.entry_count(&mut self.window, at).map_err(location)?;
+        let bytes = self.header.ifd_bytes(count);
+        self.within("tag table (bytes)", bytes, self.limits.tag_bytes, format!("page {number}"))?;
+        let mut ifd = std::mem::take(&mut self.page.ifd);
+        ifd.clear();
+        let body = at + self.header.count_size();
+        ifd.extend_from_slice(self.window.get(body, bytes as usize, "the tag table").map_err(location)?);
+        self.page.start(self.header.big_endian);
+        for n in 0..count {
+            let entry = self.header.entry(&ifd, n);
+            self.entry(&entry, number, in_chain).map_err(location)?;
+        }
+        let next = self.header.next(&ifd, count);
+        self.page.ifd = ifd;
+        self.finish(number)?;
+        Ok(next)
+    }
+
+    /// Adds the page to the index.
+    fn finish(&mut self, number: u32) -> Result<(), ReadError> {
+        let page = &mut self.page;
+        if page.tags.tile.0 == 0 {
+            let rows = if page.rows_per_strip == 0 { u64::MAX } else { page.rows_per_strip };
+            page.tags.tile.1 = rows.min(page.tags.height.max(1));
+        }
+        if !page.has_sizes && page.tags.compression == 1 {
+            page.derive_sizes();
+        }
+        let pixels = page.tags.width.saturating_mul(page.tags.height);
+        self.within("number of pixels", pixels, self.limits.plane_pixels, String::new())
+            .map_err(|e| locate(e, number))?;
+        self.headers.index.push(&self.page.tags, &self.page.offsets, &self.page.sizes);
+        let newest = self.headers.index.len() - 1;
+        if let Some(layout) = self.headers.index.layout(newest)
+            && !layout.is_raw()
+            && layout.codec.is_ok()
+        {
+            let bytes = layout.row_bytes * layout.tile_height;
+            let what = if layout.is_tiled() { "bytes of a tile" } else { "bytes of a strip" };
+            self.within(what, bytes, self.limits.tile_bytes, format!("page {number}"))?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry, number: u32, in_chain: bool) -> Result<(), ReadError> {
+        match Tag::from_u16_exhaustive(entry.tag) {
+            Tag::StripOffsets | Tag::TileOffsets => {
+                let mut list = std::mem::take(&mut self.page.offsets);
+                let read = self.values(entry, &mut list);
+                self.page.offsets = list;
+                read
+            }
+            Tag::StripByteCounts | Tag::TileByteCounts => {
+                self.page.has_sizes = true;
+                let mut list = std::mem::take(&mut self.page.sizes);
+                let read = self.values(entry, &mut list);
+                self.page.sizes = list;
+                read
+            }
+            Tag::SubIfd if in_chain => {
+                let mut list = std::mem::take(&mut self.page.subs);
+                let read = self.values(entry, &mut list);
+                self.page.subs = list;
+                read
+            }
+            Tag::ImageDescription if in_chain => self.description(entry, number),
+            Tag::XResolution if in_chain && number == 0 => self.resolution(entry, 0),
+            Tag::YResolution if in_chain && number == 0 => self.resolution(entry, 1),
+            Tag::ResolutionUnit if in_chain && number == 0 => {
+                self.headers.first.resolution_unit = entry.inline(&self.header);
+                Ok(())
+            }
+            tag if self.page.wants(tag) => {
+                let mut values = std::mem::take(&mut self.page.values);
+                let read = self.values(entry, &mut values);
+                self.page.set(tag, &values);
+                self.page.values = values;
+                read
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the integers of an entry.
+    fn values(&mut self, entry: &Entry, out: &mut Vec<u64>) -> Result<(), ReadError> {
+        out.clear();
+        let Some(bytes) = self.check(entry)? else { return Ok(()) };
+        let header = self.header;
+        if let Some(inline) = entry.inline_bytes(&header, bytes) {
+            header.integers(entry, inline, out);
+            return Ok(());
+        }
+        let stored = self.window.get(entry.offset(&header), bytes, "the value of a tag")?;
+        header.integers(entry, stored, out);
+        Ok(())
+    }
+
+    /// Bytes of a value, checked against the limits; `None` for types that are not known.
+    fn check(&mut self, entry: &Entry) -> Result<Option<usize>, ReadError> {
+        let Some(size) = entry.type_size() else { return Ok(None) };
+        let bytes = entry.count.saturating_mul(size);
+        let what = format!("value of tag {} (bytes)", entry.tag);
+        self.within(&what, bytes, self.limits.tag_bytes, String::new())?;
+        if bytes > 8 {
+            self.tag_bytes = self.tag_bytes.saturating_add(bytes);
+            self.within("sum of tag values (bytes)", self.tag_bytes, self.limits.total_tag_bytes, String::new())?;
+        }
+        Ok(Some(bytes as usize))
+    }
+
+    fn description(&mut self, entry: &Entry, number: u32) -> Result<(), ReadError> {
+        let shaped = |text: &Option<String>| text.as_ref().is_some_and(|t| t.starts_with("{\"shape\""));
+        if number > 0 && !shaped(&self.headers.first.description) {
+            return Ok(());
+        }
+        let Some(bytes) = self.check(entry)? else { return Ok(()) };
+        let header = self.header;
+        let stored = match entry.inline_bytes(&header, bytes) {
+            Some(inline) => inline,
+            None => self.window.get(entry.offset(&header), bytes, "the ImageDescription")?,
+        };
+        let text = String::from_utf8_lossy(stored).trim_end_matches('\0').to_owned();
+        if number == 0 {
+            self.headers.first.description = Some(text);
+        } else if text.starts_with("{\"shape\"") {
+            self.headers.later.push((number, text));
+        }
+        Ok(())
+    }
+
+    fn resolution(&mut self, entry: &Entry, axis: usize) -> Result<(), ReadError> {
+        if entry.kind != 5 || entry.count == 0 {
+            return Ok(()); // not a rational: no resolution
+        }
+        let header = self.header;
+        let mut eight = [0; 8];
+        match entry.inline_bytes(&header, 8) {
+            Some(inline) => eight.copy_from_slice(inline),
+            None => eight.copy_from_slice(self.window.get(entry.offset(&header), 8, "the resolution")?),
+        }
+        let (over, under) = (header.u32(&eight), header.u32(&eight[4..]));
+        if over > 0 && under > 0 {
+            self.headers.first.resolution[axis] = Some(f64::from(over) / f64::from(under));
+        }
+        Ok(())
+    }
+}
+
+impl Scratch {
+    fn start(&mut self, big_endian: bool) {
+        self.tags = Tags { big_endian, ..Tags::default() };
+        self.rows_per_strip = u64::MAX;
+        self.has_sizes = false;
+        self.offsets.clear();
+        self.sizes.clear();
+        self.subs.clear();
+    }
+
+    fn wants(&self, tag: Tag) -> bool {
+        matches!(
+            tag,
+            Tag::NewSubfileType
+                | Tag::ImageWidth
+                | Tag::ImageLength
+                | Tag::BitsPerSample
+                | Tag::Compression
+                | Tag::PhotometricInterpretation
+                | Tag::FillOrder
+                | Tag::SamplesPerPixel
+                | Tag::RowsPerStrip
+                | Tag::PlanarConfiguration
+                | Tag::Predictor
+                | Tag::TileWidth
+                | Tag::TileLength
+                | Tag::SampleFormat
+                | Tag::ChromaSubsampling
+                | IMAGE_DEPTH
+        )
+    }
+
+    fn set(&mut self, tag: Tag, values: &[u64]) {
+        let Some(&first) = values.first() else { return };
+        let same = if values.iter().all(|&v| v == first) { first } else { 0 };
+        let tags = &mut self.tags;
+        match tag {
+            Tag::NewSubfileType => tags.subfile = first,
+            Tag::ImageWidth => tags.width = first,
+            Tag::ImageLength => tags.height = first,
+            Tag::BitsPerSample => tags.bits = same,
+            Tag::Compression => tags.compression = first.max(1),
+            Tag::PhotometricInterpretation => tags.photometric = first,
+            Tag::FillOrder => tags.fill_order = first,
+            Tag::SamplesPerPixel => tags.samples = first,
+            Tag::RowsPerStrip => self.rows_per_strip = first,
+            Tag::PlanarConfiguration => tags.planar = first,
+            Tag::Predictor => tags.predictor = first,
+            Tag::TileWidth => tags.tile.0 = if first == 0 { u64::MAX } else { first }, // 0 here would mean strips
+            Tag::TileLength => tags.tile.1 = first,
+            Tag::SampleFormat => tags.format = same,
+            Tag::ChromaSubsampling => tags.subsampling = (first, values.get(1).copied().unwrap_or(first)),
+            IMAGE_DEPTH => tags.depth = first,
+            _ => {}
+        }
+    }
+
+    /// Raw strips without byte counts, as very old writers leave them: they have the size their pixels need.
+    fn derive_sizes(&mut self) {
+        let Ok(layout) = crate::page::Layout::new(&self.tags) else { return };
+        let per_plane = layout.across * layout.down;
+        let count = self.offsets.len() as u64;
+        self.sizes.extend((0..count).map(|n| layout.tile_bytes((n % per_plane / layout.across).min(layout.down - 1))));
+    }
+}
+
+/// The tag of volumetric pages, which has no name in the crate's table.
+const IMAGE_DEPTH: Tag = Tag::Unknown(32997);
+
+/// Adds the page to an error that does not know it.
+fn locate(error: ReadError, number: u32) -> ReadError {
+    let place = |location: String| if location.is_empty() { format!("page {number}") } else { location };
+    match error {
+        ReadError::Truncated { path, what, location, offset, length, file_bytes } => {
+            ReadError::Truncated { path, what, location: place(location), offset, length, file_bytes }
+        }
+        ReadError::OverLimit { path, what, location, found, limit } => {
+            ReadError::OverLimit { path, what, location: place(location), found, limit }
+        }
+        other => other,
+    }
+}
