@@ -29,6 +29,7 @@ pub(crate) fn finish(report: &Report, closing: &str) -> Outcome {
 /// Adds the steps of the verb to `report`; returns what the last lines should say of the tests.
 pub(crate) fn steps(project: &Project, args: &[String], report: &mut Report) -> Result<String, String> {
     let ready = report.step("python environment", || venv::ensure(project))
+        && report.step("references", || references(project))
         && report.step("release binary", || release_binary(project));
     if !ready {
         return Ok("  no test was run\n".to_owned());
@@ -68,6 +69,14 @@ fn set_environment(project: &Project, skips: &Skips, command: &mut Command) -> R
         None => command.env_remove(corpus::VARIABLE),
     };
     Ok(corpus.is_some())
+}
+
+/// Tests the Python scripts that the Rust tests compare with.
+fn references(project: &Project) -> Outcome {
+    let mut python = Command::new(venv::python(project));
+    run_command(
+        python.args(["-m", "unittest", "discover", "--start-directory", "tests/python"]).current_dir(&project.root),
+    )
 }
 
 fn release_binary(project: &Project) -> Outcome {

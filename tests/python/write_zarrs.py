@@ -1,0 +1,235 @@
+"""Writes a matrix of Zarr arrays and OME-Zarr images with zarr-python: the same pixels on every run, and the same bytes but
+for gzip, which notes the time in each chunk.
+
+usage: write_zarrs.py DIR
+
+DIR/manifest.json is a list with an entry for each folder: `path`, `kind` (`array` or `image`), `zarr_format`, `axes` (of
+images: the letters of the stored order; of arrays null), `shape`, `dtype`, `chunks`, `shards`, `codec` (words for people),
+`sha256` of the pixels in the stored order of axes (C order, little-endian); images also have `levels` (shape, sha256),
+`scale` and `units` (in the order of `axes`) and `channels`.
+"""
+
+import itertools
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numcodecs
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
+
+import pixels
+from write_matrix import picture
+
+NUMBERS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
+TYPES = ["bool", *NUMBERS, "complex64", "complex128"]
+SHAPE, CHUNKS = (5, 37, 53), (2, 16, 20)
+
+# Threads would put the blocks of a Blosc chunk in the order in which they happened to finish.
+numcodecs.blosc.use_threads = False
+numcodecs.blosc.set_nthreads(1)
+
+
+def data_of(name, shape, dtype):
+    if dtype == "bool":
+        return picture(name, shape, "uint8") % 3 == 0
+    return picture(name, shape, dtype)
+
+
+def same(one, other):
+    return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
+
+
+class Matrix:
+    """Collects what is written."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.entries = []
+
+    def array(self, words, *, zarr_format, dtype="uint16", big=False, shape=SHAPE, chunks=CHUNKS, holes=False, **options):
+        """A plain array; with `holes` a part of its chunks is never written and holds the fill value."""
+        name = f"{len(self.entries):02}-v{zarr_format}-{dtype}{'-big' * big}-{words.replace(' ', '-')}.zarr"
+        data = data_of(name, shape, dtype)
+        stored = np.dtype(dtype).newbyteorder(">") if big and zarr_format == 2 else np.dtype(dtype)
+        if big and zarr_format == 3:
+            options.setdefault("serializer", BytesCodec(endian="big"))
+        if "serializer" in options and isinstance(options["serializer"], ShardingCodec):
+            chunks_option = {"chunks": chunks}
+        else:
+            chunks_option = {"chunks": chunks, "shards": options.pop("shards", None)}
+        array = zarr.create_array(
+            self.folder / name, shape=shape, dtype=stored, zarr_format=zarr_format, **chunks_option, **options
+        )
+        if holes:
+            data = self.write_with_holes(array, data)
+        else:
+            array[...] = data
+        self.add(name, "array", words, zarr.open_array(self.folder / name, mode="r"), data, {"axes": None})
+
+    def write_with_holes(self, array, data):
+        """Writes every third chunk alone and leaves out the last shards; returns what a reader must find."""
+        fill = array.fill_value if array.fill_value is not None else 0
+        found = np.full(data.shape, fill, data.dtype)
+        starts = itertools.product(*[range(0, n, step) for n, step in zip(data.shape, array.chunks)])
+        for number, corner in enumerate(starts):
+            if number % 3 == 0 and corner[0] < 4:
+                box = tuple(slice(start, start + step) for start, step in zip(corner, array.chunks))
+                array[box] = found[box] = data[box]
+        return found
+
+    def image(self, words, *, version, axes, shape, levels=1, dtype="uint16", chunks=None, channels=(), **options):
+        """An OME-Zarr of version 0.4 or 0.5 with `levels` levels, each half as large as the one before."""
+        zarr_format = {"0.4": 2, "0.5": 3}[version]
+        name = f"{len(self.entries):02}-ome-{version}-{axes.lower()}-{words.replace(' ', '-')}.zarr"
+        arrays = [data_of(name, shape, dtype)]
+        for _ in range(1, levels):
+            arrays.append(arrays[-1][..., ::2, ::2])
+        scales = [[self.step(letter) * (2**level if letter in "YX" else 1) for letter in axes] for level in range(levels)]
+        attributes = ome_attributes(version, axes, scales, channels)
+        group = zarr.create_group(self.folder / name, zarr_format=zarr_format, attributes=attributes)
+        if version == "0.5":
+            options["dimension_names"] = list(axes.lower())
+        for level, data in enumerate(arrays):
+            own = tuple(min(n, c) for n, c in zip(data.shape, chunks or (1,) * (len(axes) - 2) + (16, 20)))
+            array = group.create_array(str(level), shape=data.shape, dtype=dtype, chunks=own, **options)
+            array[...] = data
+            assert same(group[str(level)][...], data), name
+        self.add(name, "image", words, group["0"], arrays[0], {
+            "axes": axes, "ngff_version": version, "scale": scales[0], "units": [unit(letter) for letter in axes],
+            "channels": [{"name": channel, "color": color} for channel, color in channels],
+            "levels": [{"shape": list(data.shape), "sha256": pixels.sha256(data)} for data in arrays],
+        })  # fmt: skip
+
+    @staticmethod
+    def step(letter):
+        return {"T": 0.5, "C": 1.0, "Z": 0.29, "Y": 0.108, "X": 0.108}[letter]
+
+    def add(self, name, kind, words, array, data, more):
+        """Reads the pixels back and notes them."""
+        assert same(array[...], data), f"{name} is not read back as it was written"
+        self.entries.append({
+            "path": name, "kind": kind, "zarr_format": array.metadata.zarr_format, "shape": list(data.shape),
+            "dtype": data.dtype.name, "chunks": list(array.chunks), "shards": array.shards and list(array.shards),
+            "codec": words, "sha256": pixels.sha256(data),
+        } | more)  # fmt: skip
+
+
+def unit(letter):
+    return {"T": "second", "C": None}.get(letter, "micrometer")
+
+
+def ome_attributes(version, axes, scales, channels):
+    kinds = {"T": "time", "C": "channel"}
+    named = [{"name": letter.lower(), "type": kinds.get(letter, "space"), "unit": unit(letter)} for letter in axes]
+    named = [{key: value for key, value in axis.items() if value} for axis in named]
+    datasets = [
+        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+        for level, scale in enumerate(scales)
+    ]
+    multiscale = {"name": "image", "axes": named, "datasets": datasets}
+    window = {"min": 0, "max": 65535, "start": 0, "end": 65535}
+    entries = [{"label": name, "color": color, "active": True, "window": window} for name, color in channels]
+    omero = {"omero": {"channels": entries}} if channels else {}
+    if version == "0.5":
+        return {"ome": {"version": version, "multiscales": [multiscale]} | omero}
+    return {"multiscales": [multiscale | {"version": version}]} | omero
+
+
+def build_v2(matrix):
+    """Types, codecs, orders, separators and holes of Zarr v2."""
+    blosc = numcodecs.Blosc(cname="lz4", clevel=5, shuffle=numcodecs.Blosc.SHUFFLE)
+    for number, dtype in enumerate(TYPES):
+        matrix.array("blosc lz4", zarr_format=2, dtype=dtype, big=number % 2 == 1, compressors=blosc)
+    for words, codec in {
+        "none": None,
+        "zlib": numcodecs.Zlib(level=5),
+        "gzip": numcodecs.GZip(level=5),
+        "bz2": numcodecs.BZ2(level=1),
+        "zstd": numcodecs.Zstd(level=3),
+        "blosc zstd bitshuffle": numcodecs.Blosc("zstd", 3, numcodecs.Blosc.BITSHUFFLE),
+        "blosc zlib noshuffle": numcodecs.Blosc("zlib", 3, numcodecs.Blosc.NOSHUFFLE),
+        "blosc lz4hc": numcodecs.Blosc("lz4hc", 9, numcodecs.Blosc.SHUFFLE),
+        "blosc blosclz": numcodecs.Blosc("blosclz", 5, numcodecs.Blosc.SHUFFLE),
+    }.items():
+        matrix.array(words, zarr_format=2, compressors=codec)
+    zstd = numcodecs.Zstd(level=1)
+    matrix.array("order F", zarr_format=2, order="F", compressors=zstd)
+    matrix.array("order F", zarr_format=2, order="F", big=True, compressors=None, dtype="float32")
+    slashes = {"name": "v2", "separator": "/"}
+    matrix.array("slashes", zarr_format=2, chunk_key_encoding=slashes, compressors=zstd)
+    matrix.array("holes 0", zarr_format=2, holes=True, compressors=zstd, fill_value=0)
+    matrix.array("holes 77", zarr_format=2, holes=True, compressors=zstd, fill_value=77, chunk_key_encoding=slashes)
+    matrix.array("holes NaN", zarr_format=2, holes=True, dtype="float32", compressors=zstd, fill_value=np.nan)
+    matrix.array("one axis", zarr_format=2, shape=(100,), chunks=(33,), compressors=zstd)
+    matrix.array("all one chunk", zarr_format=2, shape=(3, 4), chunks=(3, 4), compressors=None)
+
+
+def build_v3(matrix):
+    """Types, codecs and shards of Zarr v3."""
+    zstd = ZstdCodec(level=1)
+    for number, dtype in enumerate(TYPES):
+        matrix.array("zstd", zarr_format=3, dtype=dtype, big=number % 2 == 0 and number > 1, compressors=zstd)
+    for words, codecs in {
+        "none": None,
+        "gzip": GzipCodec(level=5),
+        "zstd checksum": ZstdCodec(level=3, checksum=True),
+        "blosc lz4 shuffle": BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=2),
+        "blosc zstd bitshuffle": BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=2),
+        "zstd crc32c": [zstd, Crc32cCodec()],
+    }.items():
+        matrix.array(words, zarr_format=3, compressors=codecs)
+    matrix.array("transpose", zarr_format=3, filters=TransposeCodec(order=(2, 0, 1)), compressors=zstd)
+    dots = {"name": "v2", "separator": "."}
+    matrix.array("v2 keys", zarr_format=3, chunk_key_encoding=dots, compressors=None)
+    matrix.array("dots", zarr_format=3, chunk_key_encoding={"name": "default", "separator": "."}, compressors=zstd)
+    matrix.array("holes 9", zarr_format=3, holes=True, fill_value=9, compressors=zstd)
+    matrix.array("holes NaN", zarr_format=3, holes=True, dtype="float64", fill_value=np.nan, compressors=zstd)
+    build_sharded(matrix, zstd)
+
+
+def build_sharded(matrix, zstd):
+    """Shards: an index at the end or the start, ragged, with holes, codecs inside and outside."""
+    sharded = {"zarr_format": 3, "chunks": (1, 8, 10), "shards": (2, 16, 20)}
+    matrix.array("sharded zstd", **sharded, compressors=zstd)
+    matrix.array("sharded none", **sharded, compressors=None, dtype="float32")
+    matrix.array("sharded blosc", **sharded, compressors=BloscCodec(cname="zstd", typesize=4), dtype="uint32")
+    matrix.array("sharded holes", **sharded, compressors=zstd, holes=True, fill_value=3)
+    inner = {"chunk_shape": (1, 8, 10), "codecs": [BytesCodec(endian="big"), zstd]}
+    for place in ("start", "end"):
+        codec = ShardingCodec(**inner, index_location=place)
+        matrix.array(f"sharded index {place}", zarr_format=3, chunks=(2, 16, 20), serializer=codec, compressors=None)
+
+
+def build_images(matrix):
+    """OME-Zarr of both versions with the axes that occur."""
+    channels = [("DAPI", "0000FF"), ("GFP", "00FF00")]
+    five = {"axes": "TCZYX", "shape": (2, 2, 3, 37, 53), "channels": channels}
+    for version in ("0.4", "0.5"):
+        matrix.image("plain", version=version, **five)
+        matrix.image("levels", version=version, axes="CZYX", shape=(2, 3, 64, 80), levels=3, channels=channels)
+        matrix.image("float", version=version, axes="ZYX", shape=(4, 37, 53), dtype="float32")
+        matrix.image("flat", version=version, axes="YX", shape=(37, 53), dtype="uint8")
+        matrix.image("film", version=version, axes="TYX", shape=(6, 20, 30), chunks=(2, 20, 30))
+    shape = {"chunks": (1, 1, 1, 8, 10), "shards": (1, 2, 2, 16, 20)}
+    matrix.image("sharded", version="0.5", **five, **shape, compressors=ZstdCodec(level=1))
+    slashes = {"name": "v2", "separator": "/"}
+    matrix.image("slashes", version="0.4", **five, chunk_key_encoding=slashes, compressors=numcodecs.Zlib(level=1))
+
+
+def main():
+    folder = Path(sys.argv[1])
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    matrix = Matrix(folder)
+    build_v2(matrix)
+    build_v3(matrix)
+    build_images(matrix)
+    (folder / "manifest.json").write_text(json.dumps(matrix.entries, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(matrix.entries)} arrays and images in {folder}")
+
+
+if __name__ == "__main__":
+    main()
