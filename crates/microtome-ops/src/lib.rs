@@ -8,6 +8,7 @@
 
 mod cast;
 mod check;
+pub mod contract;
 mod crop;
 mod error;
 mod list;

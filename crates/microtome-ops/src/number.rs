@@ -46,8 +46,12 @@ macro_rules! integers {
                 value.clamp(<$T>::MIN as i128, <$T>::MAX as i128) as $T
             }
             fn from_f64(value: f64) -> Self {
-                // `as` saturates and takes NaN as 0.
-                round_ties_even(value) as $T
+                // Either way saturates and takes NaN as 0; the size is known when this is compiled.
+                if size_of::<$T>() <= 4 {
+                    round_to_32_bits(value, Self::LOWEST, Self::HIGHEST) as $T
+                } else {
+                    round_ties_even(value) as $T
+                }
             }
             fn is_nan(self) -> bool {
                 false
@@ -58,7 +62,7 @@ macro_rules! integers {
 integers!(u8, u16, u32, u64, i8, i16, i32, i64);
 
 macro_rules! floats {
-    ($($T:ty, $nan:expr, $lowest:expr, $highest:expr, $from:expr;)*) => {$(
+    ($($T:ty, $nan:expr, $lowest:expr, $highest:expr, $to:expr, $from:expr;)*) => {$(
         impl Number for $T {
             const INTEGER: bool = false;
             const LOWEST: f64 = $lowest;
@@ -68,7 +72,7 @@ macro_rules! floats {
                 self.to_f64() as i128
             }
             fn to_f64(self) -> f64 {
-                f64::from(self)
+                ($to)(self)
             }
             fn from_wide(value: i128) -> Self {
                 // Past 2^53 an `f64` in between would round twice for `f32`; `as` from the integer rounds once.
@@ -85,20 +89,41 @@ macro_rules! floats {
 }
 floats! {
     // An integer past 2^53 is infinite as f16 whichever way it is rounded before.
-    f16, f16::NAN, -65504.0, 65504.0, (nearest_f16, |v: i128| nearest_f16(v as f64));
-    f32, f32::NAN, f32::MIN as f64, f32::MAX as f64, (|v: f64| v as f32, |v: i128| v as f32);
-    f64, f64::NAN, f64::MIN, f64::MAX, (|v: f64| v, |v: i128| v as f64);
+    f16, f16::NAN, -65504.0, 65504.0, widen_f16, (nearest_f16, |v: i128| nearest_f16(v as f64));
+    f32, f32::NAN, f32::MIN as f64, f32::MAX as f64, f64::from, (|v: f64| v as f32, |v: i128| v as f32);
+    f64, f64::NAN, f64::MIN, f64::MAX, |v| v, (|v: f64| v, |v: i128| v as f64);
 }
 
-/// Rounds to the nearest integer, ties to even.
+/// Adding this to a float64 of magnitude below 2^51 leaves no bit for a fraction: the addition rounds to the nearest
+/// integer, ties to even, and the low bits of the sum are that integer in two's complement.
+const NO_FRACTION: f64 = 1.5 * (1u64 << 52) as f64;
+
+/// The nearest integer, ties to even, between `lowest` and `highest`, which fit 32 bits; NaN becomes 0.
 ///
-/// `f64::round_ties_even` without the function call that it costs on x86-64 without SSE4.1: adding 2^52 leaves no
-/// bit for a fraction, and the addition itself rounds ties to even.
-pub(crate) fn round_ties_even(value: f64) -> f64 {
-    const NO_FRACTION: f64 = (1u64 << 52) as f64;
-    let magnitude = value.abs();
-    let rounded = ((magnitude + NO_FRACTION) - NO_FRACTION).copysign(value);
-    if magnitude < NO_FRACTION { rounded } else { value }
+/// Without calls, branches or float-to-integer instructions, of which baseline x86-64 has no vector form.
+fn round_to_32_bits(value: f64, lowest: f64, highest: f64) -> u32 {
+    let limited = if value > lowest { value } else { lowest };
+    let limited = if limited < highest { limited } else { highest };
+    let number = if value.is_nan() { 0.0 } else { limited };
+    (number + NO_FRACTION).to_bits() as u32
+}
+
+/// Rounds to the nearest integer, ties to even: `f64::round_ties_even` without the call that it is on baseline x86-64.
+fn round_ties_even(value: f64) -> f64 {
+    let rounded = ((value + NO_FRACTION) - NO_FRACTION).copysign(value);
+    // From 2^51 on one more bit than `NO_FRACTION` leaves is needed; from 2^52 on there is no fraction.
+    if value.abs() < (1u64 << 51) as f64 { rounded } else { value.round_ties_even() }
+}
+
+/// An `f16` as `f64`, exactly; in arithmetic that vectorises, where `half` calls a function for each value.
+fn widen_f16(value: f16) -> f64 {
+    // Exponent and mantissa in the place of an f64's, then the difference of the two exponent biases.
+    const REBIAS: f64 = f64::from_bits((1023 + 1023 - 15) << 52);
+    const SPECIAL: u64 = 0x7ff << 52;
+    let bits = u64::from(value.to_bits());
+    let magnitude = f64::from_bits((bits & 0x7fff) << 42) * REBIAS;
+    let special = if bits & 0x7c00 == 0x7c00 { SPECIAL } else { 0 };
+    f64::from_bits(magnitude.to_bits() | special | (bits & 0x8000) << 48)
 }
 
 /// The nearest `f16`, ties to even, with a single rounding.
@@ -122,7 +147,8 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_even_neighbour() {
-        let rounded = [0.5, 1.5, 2.5, -0.5, -1.5, 0.499_999_999_999_999_94, 4_503_599_627_370_495.5].map(round_ties_even);
+        let rounded =
+            [0.5, 1.5, 2.5, -0.5, -1.5, 0.499_999_999_999_999_94, 4_503_599_627_370_495.5].map(round_ties_even);
         assert_eq!(rounded, [0.0, 2.0, 2.0, 0.0, -2.0, 0.0, 4_503_599_627_370_496.0]);
         assert!(round_ties_even(-0.25).is_sign_negative());
         assert!(round_ties_even(f64::NAN).is_nan());
@@ -151,6 +177,24 @@ mod tests {
             assert_eq!(nearest_f16(tie.next_up()), high, "just above the tie over {low}");
             assert_eq!(nearest_f16(-tie.next_down()), -low, "just below the tie over {low}");
         }
+    }
+
+    #[test]
+    fn every_f16_widens_to_its_own_value() {
+        for value in (0..=u16::MAX).map(f16::from_bits) {
+            let wide = widen_f16(value);
+            assert_eq!((wide.is_nan(), wide.is_sign_negative()), (value.is_nan(), value.is_sign_negative()));
+            assert!(value.is_nan() || wide == value.to_f64(), "{value}");
+        }
+    }
+
+    #[test]
+    fn floats_round_and_saturate_at_both_ends_of_every_narrow_integer() {
+        assert_eq!([-0.5, 254.5, 255.5, -1e300].map(<u8 as Number>::from_f64), [0, 254, 255, 0]);
+        assert_eq!([-128.5, -127.5, -1.5, 127.5].map(<i8 as Number>::from_f64), [-128, -128, -2, 127]);
+        assert_eq!([-0.6, 4_294_967_294.5, 5e9].map(<u32 as Number>::from_f64), [0, u32::MAX - 1, u32::MAX]);
+        assert_eq!([-5e9, -0.5, 2_147_483_646.5].map(<i32 as Number>::from_f64), [i32::MIN, 0, i32::MAX - 1]);
+        assert_eq!([f64::INFINITY, f64::NEG_INFINITY, f64::NAN].map(<i16 as Number>::from_f64), [32767, -32768, 0]);
     }
 
     #[test]

@@ -147,7 +147,7 @@ pub(crate) fn scratch(layout: &Layout) -> u64 {
     }
     let encoded = layout.most_encoded.min(layout.encoded_cap());
     let predicted = if layout.predictor() == 3 { layout.row_bytes } else { 0 };
-    let last = if layout.is_tiled() || layout.tags.height % layout.tile_height == 0 { 0 } else { decoded };
+    let last = if layout.is_tiled() || layout.tags.height.is_multiple_of(layout.tile_height) { 0 } else { decoded };
     decoded + encoded + last.max(predicted) + 3 * 64
 }
 

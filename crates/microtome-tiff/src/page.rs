@@ -114,8 +114,10 @@ impl Layout {
         let strips = tags.tile.0 == 0;
         let tile_width = if strips { width } else { tags.tile.0 };
         let tile_height = if strips { tags.tile.1.min(height) } else { tags.tile.1 };
+        let impossible =
+            || format!("its tiles have a width of {} and a height of {tile_height}", tile_width % u64::MAX);
         if !sane(tile_width) || !sane(tile_height) {
-            return Err(format!("its tiles have {tile_width} × {tile_height} pixels"));
+            return Err(impossible()); // a width of 0 is kept as the largest number, 0 means strips
         }
         let separate = tags.planar == u64::from(PlanarConfiguration::Planar.to_u16()) && samples > 1;
         let samples_together = if separate { 1 } else { samples };
@@ -140,7 +142,7 @@ impl Layout {
             tags: tags.clone(),
         };
         let bytes = layout.row_bytes.checked_mul(layout.tile_height);
-        bytes.map(|_| layout).ok_or_else(|| format!("its tiles have {tile_width} × {tile_height} pixels"))
+        bytes.map(|_| layout).ok_or_else(impossible)
     }
 
     pub(crate) fn is_tiled(&self) -> bool {
@@ -190,12 +192,11 @@ impl Layout {
 
     /// The name of the compression with its predictor.
     pub(crate) fn codec_name(&self) -> String {
-        let name = match &self.codec {
-            Ok(codec) => codec.name.to_owned(),
-            Err(_) => {
-                let code = u16::try_from(self.tags.compression).unwrap_or(0);
-                codec::find(code).map_or_else(|| codec::name_of(code), |c| c.name).to_lowercase()
-            }
+        let name = if let Ok(codec) = &self.codec {
+            codec.name.to_owned()
+        } else {
+            let code = u16::try_from(self.tags.compression).unwrap_or(0);
+            codec::find(code).map_or_else(|| codec::name_of(code), |c| c.name).to_lowercase()
         };
         if self.predictor() > 1 { format!("{name}+predictor{}", self.predictor()) } else { name }
     }

@@ -204,7 +204,7 @@ impl Walker<'_> {
                 self.headers.first.resolution_unit = entry.inline(&self.header);
                 Ok(())
             }
-            tag if self.page.wants(tag) => {
+            tag if wants(tag) => {
                 let mut values = std::mem::take(&mut self.page.values);
                 let read = self.values(entry, &mut values);
                 self.page.set(tag, &values);
@@ -270,7 +270,12 @@ impl Walker<'_> {
         let mut eight = [0; 8];
         match entry.inline_bytes(&header, 8) {
             Some(inline) => eight.copy_from_slice(inline),
-            None => eight.copy_from_slice(self.window.get(entry.offset(&header), 8, "the resolution")?),
+            None => match self.window.get(entry.offset(&header), 8, "the resolution") {
+                Ok(stored) => eight.copy_from_slice(stored),
+                // Pixels do not depend on it, so a resolution that is not there is none.
+                Err(ReadError::Truncated { .. }) => return Ok(()),
+                Err(other) => return Err(other),
+            },
         }
         let (over, under) = (header.u32(&eight), header.u32(&eight[4..]));
         if over > 0 && under > 0 {
@@ -288,28 +293,6 @@ impl Scratch {
         self.offsets.clear();
         self.sizes.clear();
         self.subs.clear();
-    }
-
-    fn wants(&self, tag: Tag) -> bool {
-        matches!(
-            tag,
-            Tag::NewSubfileType
-                | Tag::ImageWidth
-                | Tag::ImageLength
-                | Tag::BitsPerSample
-                | Tag::Compression
-                | Tag::PhotometricInterpretation
-                | Tag::FillOrder
-                | Tag::SamplesPerPixel
-                | Tag::RowsPerStrip
-                | Tag::PlanarConfiguration
-                | Tag::Predictor
-                | Tag::TileWidth
-                | Tag::TileLength
-                | Tag::SampleFormat
-                | Tag::ChromaSubsampling
-                | IMAGE_DEPTH
-        )
     }
 
     fn set(&mut self, tag: Tag, values: &[u64]) {
@@ -361,4 +344,27 @@ fn locate(error: ReadError, number: u32) -> ReadError {
         }
         other => other,
     }
+}
+
+/// Whether a tag says how the pixels of a page are to be understood.
+fn wants(tag: Tag) -> bool {
+    matches!(
+        tag,
+        Tag::NewSubfileType
+            | Tag::ImageWidth
+            | Tag::ImageLength
+            | Tag::BitsPerSample
+            | Tag::Compression
+            | Tag::PhotometricInterpretation
+            | Tag::FillOrder
+            | Tag::SamplesPerPixel
+            | Tag::RowsPerStrip
+            | Tag::PlanarConfiguration
+            | Tag::Predictor
+            | Tag::TileWidth
+            | Tag::TileLength
+            | Tag::SampleFormat
+            | Tag::ChromaSubsampling
+            | IMAGE_DEPTH
+    )
 }

@@ -68,6 +68,7 @@ fn broken(at: u64, why: &str) -> OmeError {
 }
 
 /// What has been read so far.
+#[expect(clippy::struct_excessive_bools, reason = "each says inside which element the walk is")]
 #[derive(Default)]
 struct Walk {
     ome: Ome,

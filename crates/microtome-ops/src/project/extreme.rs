@@ -34,7 +34,7 @@ impl Pick for Min {
 
 /// Bytes for the best values so far.
 pub(super) fn state_bytes(input: PixelType, pixels: u64) -> u64 {
-    (pixels * input.size() as u64).next_multiple_of(64)
+    BufferPool::charged(pixels * input.size() as u64)
 }
 
 /// Starts a fold that keeps one value a pixel.

@@ -45,7 +45,7 @@ impl Width {
 
 /// Bytes for the sums so far.
 pub(super) fn state_bytes(input: PixelType, pixels: u64, length: u64) -> u64 {
-    (pixels * Width::of(input, length).size()).next_multiple_of(64)
+    BufferPool::charged(pixels * Width::of(input, length).size())
 }
 
 /// Starts a fold that adds integers.
@@ -66,11 +66,11 @@ trait Accumulator: Pod + Send {
     fn plus(self, other: Self) -> Self;
     fn wide(self) -> i128;
     /// `self / n`, rounded half to even.
-    fn mean(self, n: u64) -> i128;
+    fn mean<B: Number>(self, n: u64) -> B;
 }
 
 macro_rules! accumulators {
-    ($($A:ty, $division:ty;)*) => {$(
+    ($($A:ty),*) => {$(
         impl Accumulator for $A {
             fn of<T: Number>(value: T) -> Self {
                 value.wide() as $A
@@ -81,22 +81,20 @@ macro_rules! accumulators {
             fn wide(self) -> i128 {
                 self as i128
             }
-            fn mean(self, n: u64) -> i128 {
-                let (sum, n) = (self as $division, n as $division);
-                let (floor, rest) = (sum.div_euclid(n), sum.rem_euclid(n));
-                // Half of n as n - rest: doubling rest could overflow.
+            fn mean<B: Number>(self, n: u64) -> B {
+                // A quotient of such a sum that is no half is at least 1/2n from one, further than a float64 rounds.
+                if self.unsigned_abs() as u128 <= 1 << 51 {
+                    return B::from_f64(self as i64 as f64 / n as f64);
+                }
+                let n = n as $A;
+                let (floor, rest) = (self.div_euclid(n), self.rem_euclid(n));
                 let up = rest > n - rest || (rest == n - rest && floor % 2 != 0);
-                (floor + <$division>::from(up)) as i128
+                B::from_wide(floor as i128 + i128::from(up))
             }
         }
     )*};
 }
-// A sum of at most 2^31 is divided in 64 bits, as there the processor does it. Lengths are below 2^56 (`Shape`).
-accumulators! {
-    i32, i64;
-    i64, i64;
-    i128, i128;
-}
+accumulators!(i32, i64, i128);
 
 struct Sums<T, A> {
     frame: Frame,
@@ -135,7 +133,7 @@ impl<T: Number, A: Accumulator> FoldState for Sums<T, A> {
 fn write<A: Accumulator, B: Number>(sums: &[A], mean: bool, n: u64, output: &mut [B]) -> Result<(), OpError> {
     for (out, &sum) in output.iter_mut().zip(sums) {
         *out = match (mean, B::INTEGER) {
-            (true, true) => B::from_wide(sum.mean(n)),
+            (true, true) => sum.mean(n),
             (true, false) => B::from_f64(sum.wide() as f64 / n as f64),
             (false, true) => exact(sum.wide())?,
             (false, false) => B::from_wide(sum.wide()),

@@ -20,7 +20,7 @@ use crate::{FoldState, OpError};
 /// Bytes for the partial sums: as many as a number up to `length` can have bits set.
 pub(super) fn state_bytes(pixels: u64, length: u64) -> u64 {
     let most = u64::from(length.saturating_add(1).max(1).ilog2());
-    most * (8 * pixels).next_multiple_of(64)
+    most * BufferPool::charged(8 * pixels)
 }
 
 /// Starts a fold that adds floats.

@@ -87,7 +87,7 @@ pub(super) fn label(image: &OmeImage) -> &str {
     if image.id.is_empty() { &image.name } else { &image.id }
 }
 
-/// Samples of a pixel that SizeC counts: those of the pages, where the pages have several.
+/// Samples of a pixel that `SizeC` counts: those of the pages, where the pages have several.
 fn samples(set: &Set, image: &OmeImage, files: &[crate::scenes::ome_files::Slot]) -> u64 {
     let first = image.tiff_data.iter().find_map(|data| {
         let file = super::ome_files::file_of(data.file, files)?;

@@ -132,7 +132,7 @@ fn runs(set: &mut Set, image: &OmeImage, files: &[Slot], plan: &Plan, total: u64
     Some(runs)
 }
 
-/// What is subtracted from FirstT, FirstC, FirstZ: 1 where a writer counted from 1, as the schema of 2003 allowed.
+/// What is subtracted from `FirstT`, `FirstC`, `FirstZ`: 1 where a writer counted from 1, as the schema of 2003 allowed.
 fn base(data: &[TiffData], plan: &Plan) -> [u64; 3] {
     std::array::from_fn(|axis| {
         let least = data.iter().map(|d| d.first[axis]).min().unwrap_or(0);

@@ -1,0 +1,56 @@
+//! Variants of TIFF written by tifffile and imagecodecs when the test runs: pixel type, byte order, compression,
+//! predictor, strips and tiles, samples together and apart. `MICROTOME_PYTHON` names a Python with these packages.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::{axes_of, folder, read_all, sha256};
+use microtome_io::{Limits, Reader, contract};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Entry {
+    file: String,
+    axes: String,
+    shape: Vec<u64>,
+    dtype: String,
+    sha256: String,
+}
+
+#[test]
+fn every_variant_of_the_matrix_reads_bit_by_bit() {
+    let Some(python) = folder("MICROTOME_PYTHON") else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/write_matrix.py");
+    let dir = tempfile::tempdir().unwrap();
+    let status = Command::new(python).arg(script).arg(dir.path()).status().unwrap();
+    assert!(status.success(), "write_matrix.py failed: {status}");
+    let manifest = std::fs::read(dir.path().join("manifest.json")).unwrap();
+    let entries: Vec<Entry> = serde_json::from_slice(&manifest).unwrap();
+    let failures: Vec<String> = entries
+        .iter()
+        .filter_map(|entry| check(dir.path(), entry).err().map(|why| format!("{}: {why}", entry.file)))
+        .collect();
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), entries.len(), failures.join("\n"));
+    assert!(entries.len() >= 100, "the matrix has more than {} variants", entries.len());
+}
+
+fn check(dir: &Path, entry: &Entry) -> Result<(), String> {
+    let reader = microtome_tiff::open(&dir.join(&entry.file), &Limits::default()).map_err(|e| e.to_string())?;
+    let scene = &reader.info().scenes[0];
+    // The pages carry no metadata, so that nothing says that they are Z: I is the axis that pages are along.
+    let axes = axes_of(&entry.axes.replace('Z', "I"), &scene.shape());
+    let found: Vec<u64> = axes.iter().map(|&a| scene.shape().get(a)).collect();
+    if found != entry.shape || scene.dtype.name() != entry.dtype || reader.info().scenes.len() != 1 {
+        return Err(format!("is {found:?} {}, expected {:?} {}", scene.dtype, entry.shape, entry.dtype));
+    }
+    let pixels = read_all(&reader, 0).map_err(|e| e.to_string())?;
+    let sum = sha256(&pixels, &axes);
+    if sum != entry.sha256 {
+        return Err(format!("pixels differ ({})", scene.levels[0].storage.codec));
+    }
+    contract::reader(&reader, 5);
+    Ok(())
+}
