@@ -2,8 +2,9 @@
 
 usage: reduce.py IN AXIS METHOD [--dtype D] [--save FILE.npy]
 
-IN is a TIFF, an OME-Zarr or a plain Zarr array; AXIS is t, c or z; METHOD is max, min, sum or mean. Prints one JSON object
-with `shape`, `dtype` and `sha256` (C order, little-endian) of the result as T C Z Y X (S), the axis having length 1.
+IN is a TIFF, an OME-Zarr or a plain Zarr array; AXIS is t, c or z; METHOD is max, min, sum or mean. Prints one JSON
+object with `shape`, `dtype` and `sha256` (C order, little-endian) of the result as T C Z Y X (S), the axis having
+length 1.
 
 The rules, each chosen so that the result is the same bits however the work is cut:
 - max, min keep the type; NaN as in NumPy.

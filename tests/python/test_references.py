@@ -43,7 +43,8 @@ class Pixels(unittest.TestCase):
         self.assertEqual(pixels.to_tczyx(np.zeros((1, 9, 4, 5)), "QTYX").shape, (9, 1, 1, 4, 5))
 
     def test_the_sum_of_a_stored_array_is_that_of_its_pixels(self):
-        for shape, chunks in [((7,), (3,)), ((5, 6), (2, 4)), ((5, 6, 7), (2, 4, 3)), ((2, 3, 5, 6, 7), (2, 2, 2, 4, 3))]:
+        cases = [((7,), (3,)), ((5, 6), (2, 4)), ((5, 6, 7), (2, 4, 3)), ((2, 3, 5, 6, 7), (2, 2, 2, 4, 3))]
+        for shape, chunks in cases:
             data = np.arange(np.prod(shape), dtype=">u2").reshape(shape)
             with tempfile.TemporaryDirectory() as folder:
                 stored = zarr.create_array(folder, shape=shape, chunks=chunks, dtype="uint16")

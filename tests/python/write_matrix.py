@@ -57,7 +57,8 @@ class Matrix:
         turn = len(self.entries)
         byteorder = options.pop("byteorder", "<>"[(turn + turn // 2 + turn // 8) % 2])
         layout = options.pop("layout", LAYOUTS[turn % len(LAYOUTS)])
-        parts = [f"{turn:03}", dtype, {"<": "le", ">": "be"}[byteorder], compression, f"p{predictor}", next(iter(layout))]
+        order = {"<": "le", ">": "be"}[byteorder]
+        parts = [f"{turn:03}", dtype, order, compression, f"p{predictor}", next(iter(layout))]
         parts += [axes.lower()] * (axes != "YX") + ["planar"] * planar + ["big"] * bool(options.get("bigtiff"))
         name = "-".join(parts) + ".tif"
         data = picture(name, shape, dtype)

@@ -1,11 +1,11 @@
-"""Writes a matrix of Zarr arrays and OME-Zarr images with zarr-python: the same pixels on every run, and the same bytes but
-for gzip, which notes the time in each chunk.
+"""Writes a matrix of Zarr arrays and OME-Zarr images with zarr-python: the same pixels on every run, and the same bytes
+but for gzip, which notes the time in each chunk.
 
 usage: write_zarrs.py DIR
 
-DIR/manifest.json is a list with an entry for each folder: `path`, `kind` (`array` or `image`), `zarr_format`, `axes` (of
-images: the letters of the stored order; of arrays null), `shape`, `dtype`, `chunks`, `shards`, `codec` (words for people),
-`sha256` of the pixels in the stored order of axes (C order, little-endian); images also have `levels` (shape, sha256),
+DIR/manifest.json is a list with an entry for each folder: `path`, `kind` (`array` or `image`), `zarr_format`, `axes`
+(of images: the letters of the stored order; of arrays null), `shape`, `dtype`, `chunks`, `shards`, `codec` (words for
+people), `sha256` of the pixels in the stored order of axes (C order, little-endian); images also have `levels` (shape, sha256),
 `scale` and `units` (in the order of `axes`) and `channels`.
 """
 
@@ -49,7 +49,9 @@ class Matrix:
         self.folder = folder
         self.entries = []
 
-    def array(self, words, *, zarr_format, dtype="uint16", big=False, shape=SHAPE, chunks=CHUNKS, holes=False, **options):
+    def array(
+        self, words, *, zarr_format, dtype="uint16", big=False, shape=SHAPE, chunks=CHUNKS, holes=False, **options
+    ):  # fmt: skip
         """A plain array; with `holes` a part of its chunks is never written and holds the fill value."""
         name = f"{len(self.entries):02}-v{zarr_format}-{dtype}{'-big' * big}-{words.replace(' ', '-')}.zarr"
         data = data_of(name, shape, dtype)
@@ -87,7 +89,9 @@ class Matrix:
         arrays = [data_of(name, shape, dtype)]
         for _ in range(1, levels):
             arrays.append(arrays[-1][..., ::2, ::2])
-        scales = [[self.step(letter) * (2**level if letter in "YX" else 1) for letter in axes] for level in range(levels)]
+        scales = [
+            [self.step(letter) * (2**level if letter in "YX" else 1) for letter in axes] for level in range(levels)
+        ]
         attributes = ome_attributes(version, axes, scales, channels)
         group = zarr.create_group(self.folder / name, zarr_format=zarr_format, attributes=attributes)
         if version == "0.5":
