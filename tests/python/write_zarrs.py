@@ -5,8 +5,8 @@ usage: write_zarrs.py DIR
 
 DIR/manifest.json is a list with an entry for each folder: `path`, `kind` (`array` or `image`), `zarr_format`, `axes`
 (of images: the letters of the stored order; of arrays null), `shape`, `dtype`, `chunks`, `shards`, `codec` (words for
-people), `sha256` of the pixels in the stored order of axes (C order, little-endian); images also have `levels` (shape, sha256),
-`scale` and `units` (in the order of `axes`) and `channels`.
+people), `sha256` of the pixels in the stored order of axes (C order, little-endian); images also have `levels` (shape,
+sha256), `scale` and `units` (in the order of `axes`) and `channels`.
 """
 
 import itertools
