@@ -35,11 +35,6 @@ pub(crate) struct Done {
     pub(crate) peak: u64,
 }
 
-/// Groups in a window at most: enough to hide the cost of a window, few enough to balance.
-const MOST_GROUPS: u64 = 4096;
-/// Windows for each thread at least, where there are so many groups.
-const WINDOWS_A_THREAD: u64 = 16;
-
 /// Runs a stage.
 pub(crate) fn run(
     stage: &Stage,
@@ -54,8 +49,7 @@ pub(crate) fn run(
         .build()
         .map_err(|e| RunError::Threads { threads, why: e.to_string() })?;
     let groups = stage.groups().count();
-    let auto = (groups / (threads as u64 * WINDOWS_A_THREAD)).clamp(1, MOST_GROUPS);
-    let window = options.window.unwrap_or(auto).max(1);
+    let window = options.window_groups(groups);
     let reserve = admission.group_bytes;
     let budget = admission.projected_peak.max(reserve);
     let run = Run {

@@ -33,6 +33,24 @@ impl Default for RunOptions {
     }
 }
 
+/// Groups in a window at most: enough to hide the cost of a window, few enough to balance.
+const MOST_GROUPS: u64 = 4096;
+/// Windows for each thread at least, where there are so many groups.
+const WINDOWS_A_THREAD: u64 = 16;
+
+impl RunOptions {
+    /// Groups of write units to a window, of so many groups in all.
+    pub fn window_groups(&self, groups: u64) -> u64 {
+        let auto = (groups / (self.threads.max(1) as u64 * WINDOWS_A_THREAD)).clamp(1, MOST_GROUPS);
+        self.window.unwrap_or(auto).max(1)
+    }
+
+    /// Windows that so many groups make: what a run reports as batches.
+    pub fn windows(&self, groups: u64) -> u64 {
+        groups.div_ceil(self.window_groups(groups))
+    }
+}
+
 /// Asks a run to stop; clones ask the same run.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<AtomicBool>);

@@ -6,7 +6,7 @@ use microtome_array::{ArraySpec, Axis, ChunkDims, ChunkGrid, PerAxis, PixelType,
 use microtome_io::{Place, Reader};
 use microtome_ops::{Body, Cast, Crop, Op, Project, Projection};
 
-use crate::layer::{Layer, LayerKind};
+use crate::layer::{AxisMap, Layer, LayerKind};
 use crate::{Estimate, Fusing, GraphError, Stage, StageOptions, TaskGraph};
 
 /// An array that is described and not yet computed: a small immutable DAG of layers. Cloning shares it.
@@ -150,6 +150,19 @@ impl LazyArray {
             LayerKind::Source { reader, at, origin } => Some((Arc::clone(reader), *at, *origin)),
             _ if self.0.inputs.len() == 1 => self.0.inputs[0].reader(),
             _ => None,
+        }
+    }
+
+    /// How far into its image's level this array starts on an axis, in pixels; `None` if the axis was folded away or the
+    /// array has several inputs.
+    pub fn offset(&self, axis: Axis) -> Option<u64> {
+        if let LayerKind::Source { origin, .. } = &self.0.layer.kind {
+            return Some(origin[axis]);
+        }
+        let [input] = &self.0.inputs[..] else { return None };
+        match self.0.layer.axis_map(axis, &input.spec()) {
+            AxisMap::Shift(offset) => Some(offset + input.offset(axis)?),
+            AxisMap::Whole => None,
         }
     }
 

@@ -117,10 +117,10 @@ mod tests {
         ) {
             let extent = length + shift + spare;
             let cut = AxisCut::new(length, shift, outer, step);
-            let is_cut = |p: u64| (p % outer) % step == 0 || p == length;
+            let is_cut = |p: u64| (p % outer).is_multiple_of(step) || p == length;
             let cuts: Vec<u64> = (0..=length).filter(|&p| is_cut(p)).collect();
             prop_assert_eq!(cut.touched(granule, extent), slow(&cuts, shift, granule, extent));
-            let finer: Vec<u64> = (0..=length).filter(|&p| is_cut(p) || (p + shift) % inner == 0).collect();
+            let finer: Vec<u64> = (0..=length).filter(|&p| is_cut(p) || (p + shift).is_multiple_of(inner)).collect();
             prop_assert_eq!(cut.and_every(inner).touched(granule, extent), slow(&finer, shift, granule, extent));
         }
     }

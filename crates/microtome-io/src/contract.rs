@@ -1,6 +1,10 @@
-//! What every [`Reader`] keeps, as tests that each format runs on its own images.
+//! What every [`Reader`] and every [`Sink`](crate::Sink) keeps, as tests that each format runs on its own images.
+
+mod sink;
 
 use microtome_array::{ArraySpec, Axis, BufferPool, PerAxis, Pixels, Region, copy_region};
+
+pub use sink::sink;
 
 use crate::{Place, ReadContext, ReadError, Reader, read_region};
 
@@ -71,8 +75,15 @@ fn random_region(shape: &microtome_array::Shape, state: &mut u64) -> Region {
 
 #[cfg(test)]
 mod tests {
-    use crate::{MemoryReader, SyntheticReader};
+    use crate::{MemoryReader, MemorySink, SyntheticReader};
     use microtome_array::{ArraySpec, PixelType, Shape};
+
+    #[test]
+    fn a_sink_in_memory_keeps_the_contract() {
+        let array = ArraySpec { shape: Shape::new([2, 1, 3, 11, 13, 3]).unwrap(), dtype: PixelType::U16 };
+        let unit = Shape::new([1, 1, 2, 8, 8, 3]).unwrap();
+        super::sink(|| MemorySink::new(array, unit).unwrap(), MemorySink::into_pixels);
+    }
 
     #[test]
     fn memory_and_synthetic_images_keep_the_contract() {

@@ -15,7 +15,7 @@ pub struct SinkSpec {
     pub array: ArraySpec,
     /// The write units: what is finished, checked and owned as one (a shard, an unsharded stored chunk, a tile).
     pub units: ChunkGrid,
-    /// The stored chunks inside a unit; divides the unit on every axis.
+    /// The stored chunks inside a unit; divides the unit on every axis, save where the unit ends with the array.
     pub part: Shape,
 }
 

@@ -1,7 +1,7 @@
 //! An image without a file: every pixel is a function of its place. For benchmarks of the engine and for plans far
 //! larger than a disk.
 
-use microtome_array::{ArraySpec, Axis, PerAxis, PixelType, PixelsMut, Region, dispatch};
+use microtome_array::{ArraySpec, Axis, ChunkGrid, PerAxis, PixelType, PixelsMut, Region, Shape, dispatch};
 
 use crate::memory::memory_info;
 use crate::{ImageInfo, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
@@ -23,6 +23,15 @@ impl SyntheticReader {
     /// As [`SyntheticReader::new`], but reading leaves the buffer as it is: for measuring everything but pixels.
     pub fn untouched(spec: ArraySpec) -> SyntheticReader {
         SyntheticReader { fill: false, ..SyntheticReader::new(spec) }
+    }
+
+    /// The same image as if it were stored in tiles of extents `tile`: reading counts whole tiles as decoded.
+    #[must_use]
+    pub fn tiled(mut self, tile: Shape) -> SyntheticReader {
+        let storage = &mut self.info.scenes[0].levels[0].storage;
+        storage.tile = tile.cut_to(&self.spec.shape);
+        storage.granule = storage.tile;
+        self
     }
 
     /// The value at a C-order index, before it is cut to the pixel type (the finaliser of `SplitMix64`).
@@ -57,8 +66,11 @@ impl Reader for SyntheticReader {
         if self.fill {
             fill(self.spec, region, out);
         }
-        let bytes = region.shape().bytes(self.spec.dtype);
-        Ok(ReadCount { fetched: bytes, decoded: bytes })
+        let tile = self.info.scenes[0].levels[0].storage.tile;
+        let tiles = ChunkGrid::new(self.spec.shape, tile)
+            .map_err(|source| ReadError::Array { path: self.info.path.clone(), source })?;
+        let decoded = tiles.box_region(&tiles.covering(region)).shape().bytes(self.spec.dtype);
+        Ok(ReadCount { fetched: region.shape().bytes(self.spec.dtype), decoded })
     }
 
     fn scratch_bytes(&self, _at: Place, _region: &Region) -> u64 {

@@ -1,1 +1,52 @@
-//! The façade: everything a user of the library needs.
+#![doc = include_str!("../../../README.md")]
+//!
+//! # Map of this crate
+//!
+//! - [`Image`], [`Scene`]: open a file from its headers.
+//! - [`LazyArray`]: what is to be computed; `estimate()` before, [`Compute::compute`] or [`Compute::store`] to run.
+//! - [`checksum`]: a hash of pixels that other tools can make too.
+//!
+//! *Invariant:* this crate joins the others and computes nothing itself; `open.rs` alone names the formats.
+
+pub mod checksum;
+mod compute;
+mod describe;
+mod image;
+mod naming;
+mod open;
+mod project_as;
+mod scene_choice;
+
+pub use compute::{Compute, Store};
+pub use describe::describe;
+pub use image::{Image, Scene};
+pub use naming::{Naming, NamingError};
+pub use open::{FORMATS, Format, OpenFn};
+pub use project_as::project_as;
+pub use scene_choice::SceneError;
+
+pub use microtome_array::{
+    ArrayError, ArraySpec, Axis, BufferPool, ChunkDims, ChunkGrid, PerAxis, Pixel, PixelType, Pixels, PixelsMut,
+    PixelsRef, Region, Shape, dispatch, parse_size,
+};
+pub use microtome_exec::{
+    CancelToken, Command, Counters, Event, Plan, RunError, RunOptions, RunReport, Scheduler, Snapshot, default_memory,
+};
+pub use microtome_graph::{
+    Admission, Estimate, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray, Selection, Stage, StageOptions, Task, TaskGraph,
+    rule_of_thumb,
+};
+pub use microtome_io::{
+    Channel, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, PixelSize, Place, Quantity, ReadError, Reader,
+    SceneInfo, SceneKind, Sink, StorageInfo, StorageKind, SyntheticReader, WriteError, read_region,
+};
+pub use microtome_ops::{self as ops, Cast, Crop, Op, OpError, Project, Projection, Rescale};
+pub use microtome_zarr::{Compression, ShardChoice, ZarrOptions};
+
+/// What most programs import.
+pub mod prelude {
+    pub use crate::{
+        Axis, ChunkDims, Compute, Image, LazyArray, PixelType, Projection, Region, RunOptions, Scene, Shape,
+        ZarrOptions,
+    };
+}

@@ -1,0 +1,108 @@
+//! What every [`Sink`] keeps.
+
+use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Pixels, PixelsRef, Region, Shape, copy_region};
+
+use crate::{Receipt, Sink, SyntheticReader, WriteContext, read_region};
+
+/// Checks that a sink keeps the pixels it is given, whatever the boxes they come in and the order of its units; that
+/// its receipts do not depend on either; that a unit takes no more scratch than announced; that misuse is an error.
+///
+/// `make` gives a fresh sink for the same array each time; `read_back` finishes with it and gives its pixels. Meant for
+/// arrays up to some megabytes.
+///
+/// # Panics
+/// If the sink breaks the contract: the message says how.
+pub fn sink<S: Sink>(mut make: impl FnMut() -> S, mut read_back: impl FnMut(S) -> Pixels) {
+    let mut expected: Option<(Vec<u8>, Vec<Receipt>)> = None;
+    for round in 0..4 {
+        let sink = make();
+        let spec = sink.spec().clone();
+        let pixels = sample(spec.array);
+        sink.prepare("c0ffee00c0ffee00").expect("a fresh output is prepared");
+        misuse(&sink, &pixels);
+        let mut receipts: Vec<Receipt> = Vec::new();
+        for n in 0..spec.units.count() {
+            let n = if round % 2 == 0 { n } else { spec.units.count() - 1 - n };
+            receipts.push(write_unit(&sink, &pixels, n, &box_shape(&spec.units, &spec.part, round)));
+        }
+        sink.finish().expect("a whole output is published");
+        receipts.sort_by_key(|r| r.unit);
+        let written: u64 = receipts.iter().map(|r| r.pixel_bytes).sum();
+        assert_eq!(written, spec.array.bytes(), "the receipts count every pixel once");
+        let bytes = read_back(sink).as_ref().bytes().to_vec();
+        assert_eq!(bytes, pixels.as_ref().bytes(), "round {round}: the pixels come back");
+        let found = (bytes, receipts);
+        assert_eq!(expected.get_or_insert_with(|| found.clone()), &found, "round {round} gives the same receipts");
+    }
+}
+
+/// Pixels that are all different, but for the first quarter of the array, which is 0.
+fn sample(spec: ArraySpec) -> Pixels {
+    let reader = SyntheticReader::new(spec);
+    let mut pixels = read_region(&reader, crate::Place::default(), &spec.shape.region()).expect("synthetic pixels");
+    let quarter = pixels.as_ref().bytes().len() / 4;
+    pixels.as_mut().bytes()[..quarter].fill(0);
+    pixels
+}
+
+/// Boxes of a round: stored chunks, whole units, rows, and an odd shape that fits nothing.
+fn box_shape(units: &ChunkGrid, part: &Shape, round: usize) -> Shape {
+    let unit = units.chunk();
+    let odd = |n: u64| (n / 3).max(1);
+    let extents = PerAxis::from_fn(|a| match (round, a) {
+        (_, Axis::S) | (1, _) | (2, Axis::X) => unit.get(a),
+        (0, _) => part.get(a),
+        (2, _) => 1,
+        _ => odd(unit.get(a)),
+    });
+    Shape::new(extents.0).expect("a box is no larger than its unit")
+}
+
+fn write_unit(sink: &dyn Sink, pixels: &Pixels, n: u64, box_shape: &Shape) -> Receipt {
+    let spec = sink.spec();
+    let unit = spec.units.index(n);
+    let region = spec.units.region(&unit).expect("the unit is in the grid");
+    let pool = BufferPool::new(0);
+    let mut writer = sink.begin(unit, &WriteContext { pool: &pool }).expect("a unit begins");
+    for piece in boxes(&region, box_shape) {
+        let part = cut(pixels.as_ref(), &piece);
+        writer.write(&piece, part.as_ref()).expect("a box is written");
+    }
+    let receipt = writer.finish().expect("a whole unit ends");
+    let stats = pool.stats();
+    let most = sink.scratch_bytes(box_shape);
+    assert!(stats.peak_lent <= most, "boxes {box_shape}: {} bytes lent, {most} announced", stats.peak_lent);
+    assert_eq!(stats.lent, 0, "scratch buffers go back");
+    assert_eq!((receipt.unit, receipt.pixel_bytes), (unit, region.shape().bytes(spec.array.dtype)));
+    receipt
+}
+
+/// The boxes of a region in C order, counted from its first pixel.
+fn boxes(region: &Region, box_shape: &Shape) -> Vec<Region> {
+    let grid = ChunkGrid::new(region.shape(), *box_shape).expect("a box is not empty");
+    let inside = grid.all().iter().filter_map(move |index| grid.region(&index));
+    inside.map(|part| part.shifted(&region.origin())).collect()
+}
+
+fn cut(whole: PixelsRef<'_>, region: &Region) -> Pixels {
+    let mut part = Pixels::zeroed(ArraySpec { shape: region.shape(), dtype: whole.dtype() });
+    copy_region(whole, &PerAxis::splat(0), &mut part.as_mut(), &region.origin(), region).expect("inside");
+    part
+}
+
+/// Pixels that do not fit are refused, and a writer that is dropped leaves its unit to be begun again.
+fn misuse(sink: &dyn Sink, pixels: &Pixels) {
+    let spec = sink.spec();
+    if spec.units.count() == 0 {
+        return;
+    }
+    let pool = BufferPool::new(0);
+    let first = spec.units.index(0);
+    let region = spec.units.region(&first).expect("the first unit");
+    let mut writer = sink.begin(first, &WriteContext { pool: &pool }).expect("a unit begins");
+    let far = region.shifted(&PerAxis::splat(0).with(Axis::T, spec.array.shape.get(Axis::T)));
+    let part = cut(pixels.as_ref(), &region);
+    assert!(writer.write(&far, part.as_ref()).is_err(), "pixels past the array are refused");
+    drop(writer);
+    assert_eq!(pool.stats().lent, 0, "a dropped writer gives its scratch back");
+}

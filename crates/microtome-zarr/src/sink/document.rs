@@ -1,0 +1,172 @@
+//! The two `zarr.json` of an output: the OME-Zarr 0.5 group and its array.
+//!
+//! *Invariant:* no clock, host, user or path goes in: equal plans give equal bytes.
+
+use microtome_array::{Axis, PixelType};
+use microtome_io::{Channel, Quantity};
+use serde_json::{Map, Value, json};
+
+use crate::layout::{Layout, folded};
+use crate::{Compression, OutputMeta};
+
+/// Colours of channels that have none, in turn (one alone is white).
+const COLORS: [&str; 7] = ["00FF00", "FF00FF", "00FFFF", "FF0000", "0000FF", "FFFF00", "FFFFFF"];
+const SAMPLE_NAMES: [&str; 4] = ["R", "G", "B", "A"];
+const SAMPLE_COLORS: [&str; 4] = ["FF0000", "00FF00", "0000FF", "FFFFFF"];
+
+/// A level of an output: the folder of its array, and level-0 pixels per pixel.
+pub(super) struct Dataset<'a> {
+    pub(super) path: &'a str,
+    pub(super) downsample: [f64; 6],
+}
+
+/// The group's document.
+pub(super) fn group(layout: &Layout, meta: &OutputMeta, datasets: &[Dataset<'_>]) -> Value {
+    let mut multiscale = Map::new();
+    if !meta.name.is_empty() {
+        multiscale.insert("name".to_owned(), json!(meta.name));
+    }
+    multiscale.insert("axes".to_owned(), axes(meta));
+    let entries: Vec<Value> = datasets.iter().map(|d| dataset(d, meta)).collect();
+    multiscale.insert("datasets".to_owned(), json!(entries));
+    let mut ome = Map::new();
+    ome.insert("version".to_owned(), json!("0.5"));
+    ome.insert("multiscales".to_owned(), json!([multiscale]));
+    if let Some(window) = window(layout.array.dtype) {
+        ome.insert("omero".to_owned(), json!({"channels": channels(layout, &meta.channels, &window)}));
+    }
+    ome.insert("_creator".to_owned(), json!({"name": "microtome", "version": env!("CARGO_PKG_VERSION")}));
+    json!({"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}})
+}
+
+fn axes(meta: &OutputMeta) -> Value {
+    let axis = |name: &str, kind: &str, unit: Option<&str>| {
+        let mut axis = json!({"name": name, "type": kind});
+        if let Some(unit) = unit.filter(|u| !u.is_empty() && *u != "pixel") {
+            axis["unit"] = json!(unit);
+        }
+        axis
+    };
+    let unit = meta.pixel_size.unit.as_deref();
+    let space = |name: &str, size: Option<f64>| axis(name, "space", unit.filter(|_| size.is_some()));
+    json!([
+        axis("t", "time", meta.time_increment.as_ref().map(|q| q.unit.as_str())),
+        axis("c", "channel", None),
+        space("z", meta.pixel_size.z),
+        space("y", meta.pixel_size.y),
+        space("x", meta.pixel_size.x),
+    ])
+}
+
+fn dataset(dataset: &Dataset<'_>, meta: &OutputMeta) -> Value {
+    let sizes = [time(meta.time_increment.as_ref()), None, meta.pixel_size.z, meta.pixel_size.y, meta.pixel_size.x];
+    let known = |size: Option<f64>| size.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(1.0);
+    let scale: Vec<f64> = sizes.iter().zip(dataset.downsample).map(|(&size, down)| known(size) * down).collect();
+    json!({"path": dataset.path, "coordinateTransformations": [{"type": "scale", "scale": scale}]})
+}
+
+fn time(increment: Option<&Quantity>) -> Option<f64> {
+    increment.map(|q| q.value)
+}
+
+/// The range of a pixel type as a viewer wants it; complex pixels have none.
+fn window(dtype: PixelType) -> Option<Value> {
+    let bits = dtype.size() as u32 * 8;
+    let (min, max) = match dtype {
+        _ if dtype.is_unsigned_integer() => (json!(0), json!(u64::MAX >> (64 - bits))),
+        _ if dtype.is_signed_integer() => (json!(i64::MIN >> (64 - bits)), json!(i64::MAX >> (64 - bits))),
+        _ if dtype.is_complex() => return None,
+        _ => (json!(0), json!(1)),
+    };
+    Some(json!({"min": min, "max": max, "start": min, "end": max}))
+}
+
+/// One entry for each stored channel: the samples of a channel follow each other as channels of their own.
+fn channels(layout: &Layout, named: &[Channel], window: &Value) -> Vec<Value> {
+    let count = layout.array.shape.get(Axis::C);
+    let samples = layout.array.shape.get(Axis::S);
+    let mut out = Vec::new();
+    for c in 0..count {
+        let channel = named.get(c as usize).cloned().unwrap_or_default();
+        for s in 0..samples {
+            let (label, color) = if samples > 1 {
+                sample(&channel, s as usize, count > 1)
+            } else {
+                (channel.name.clone(), channel_color(&channel, c as usize, count))
+            };
+            let mut entry = json!({"active": true, "color": color, "window": window});
+            if !label.is_empty() {
+                entry["label"] = json!(label);
+            }
+            out.push(entry);
+        }
+    }
+    out
+}
+
+fn channel_color(channel: &Channel, at: usize, count: u64) -> String {
+    let default = if count == 1 { "FFFFFF" } else { COLORS[at % COLORS.len()] };
+    channel.color.clone().unwrap_or_else(|| default.to_owned())
+}
+
+/// Name and colour of one sample: `R`, or `brightfield R` where there are several channels.
+fn sample(channel: &Channel, at: usize, several: bool) -> (String, String) {
+    let letter = SAMPLE_NAMES.get(at).map_or_else(|| format!("S{at}"), |&name| name.to_owned());
+    let color = SAMPLE_COLORS.get(at).copied().unwrap_or("FFFFFF");
+    let label = if several && !channel.name.is_empty() { format!("{} {letter}", channel.name) } else { letter };
+    (label, color.to_owned())
+}
+
+/// The array's document.
+pub(super) fn array(layout: &Layout, compression: Compression) -> Value {
+    let dtype = layout.array.dtype;
+    let mut inner = vec![bytes_codec(dtype)];
+    inner.extend(compression.codec(dtype.size()).map(|(_, json)| json));
+    let codecs = match layout.shard {
+        None => json!(inner),
+        Some(_) => json!([{"name": "sharding_indexed", "configuration": {
+            "chunk_shape": folded(&layout.chunk),
+            "codecs": inner,
+            "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+            "index_location": "end",
+        }}]),
+    };
+    json!({
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": folded(&layout.array.shape),
+        "data_type": dtype.name(),
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": folded(&layout.unit())}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": fill_value(dtype),
+        "codecs": codecs,
+        "attributes": {},
+        "dimension_names": ["t", "c", "z", "y", "x"],
+        "storage_transformers": [],
+    })
+}
+
+
+fn bytes_codec(dtype: PixelType) -> Value {
+    if dtype.component_size() == 1 {
+        json!({"name": "bytes"})
+    } else {
+        json!({"name": "bytes", "configuration": {"endian": "little"}})
+    }
+}
+
+fn fill_value(dtype: PixelType) -> Value {
+    match dtype {
+        PixelType::Bool => json!(false),
+        _ if dtype.is_complex() => json!([0.0, 0.0]),
+        _ if dtype.is_float() => json!(0.0),
+        _ => json!(0),
+    }
+}
+
+/// A document as it is written: indented, with a newline at its end.
+pub(super) fn text(document: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,82 @@
+//! The file of one write unit: made at its first bytes, renamed when it is whole, removed when it is not.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use microtome_io::WriteError;
+
+/// Bytes gathered before they go to the system: small chunks do not cost a call each.
+pub(super) const BUFFER: usize = 64 << 10;
+
+/// A unit's file while it is written.
+#[derive(Debug)]
+pub(super) struct UnitFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    writer: Option<BufWriter<File>>,
+    len: u64,
+    crc32c: u32,
+}
+
+impl UnitFile {
+    /// A file that is not there yet.
+    pub(super) fn new(path: PathBuf) -> UnitFile {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(".part");
+        UnitFile { temporary: path.with_file_name(name), path, writer: None, len: 0, crc32c: 0 }
+    }
+
+    /// Where it will stand.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes written so far.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Puts bytes at the end.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        if self.writer.is_none() {
+            self.writer = Some(self.create()?);
+        }
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let at = self.len;
+        let action = || format!("write {} bytes at offset {at} of", bytes.len());
+        writer.write_all(bytes).map_err(|e| WriteError::os(&self.temporary, action(), e))?;
+        self.len += bytes.len() as u64;
+        self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
+        Ok(())
+    }
+
+    fn create(&self) -> Result<BufWriter<File>, WriteError> {
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| WriteError::os(folder, "create", e))?;
+        }
+        let file = File::create(&self.temporary).map_err(|e| WriteError::os(&self.temporary, "create", e))?;
+        Ok(BufWriter::with_capacity(BUFFER, file))
+    }
+
+    /// Gives the file its name, if there is one; returns its length and the CRC-32C of its bytes.
+    pub(super) fn commit(mut self) -> Result<(u64, u32), WriteError> {
+        let Some(mut writer) = self.writer.take() else { return Ok((0, 0)) };
+        let renamed = writer.flush().and_then(|()| std::fs::rename(&self.temporary, &self.path));
+        if let Err(e) = renamed {
+            self.writer = Some(writer); // so that dropping removes the temporary file
+            return Err(WriteError::os(&self.path, "finish", e));
+        }
+        Ok((self.len, self.crc32c))
+    }
+}
+
+impl Drop for UnitFile {
+    fn drop(&mut self) {
+        if self.writer.take().is_some() {
+            // Best effort: what cannot be removed here goes with the partial folder.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Running lazy arrays: the methods that join what is to be computed with how.
+
+use std::path::{Path, PathBuf};
+
+use microtome_array::Pixels;
+use microtome_exec::{Plan, RunError, RunOptions, RunReport};
+use microtome_graph::{Estimate, Fusing, LazyArray};
+use microtome_io::{SceneInfo, Sink, WriteError};
+use microtome_zarr::{OutputMeta, ZarrOptions};
+
+use crate::describe;
+
+/// Computes a lazy array, or stores it.
+pub trait Compute {
+    /// Computes into memory, on this machine's threads.
+    ///
+    /// The result counts against the budget. Axes are T C Z Y X, and S where pixels have several samples.
+    ///
+    /// # Errors
+    /// [`RunError`] if it does not fit, cannot be read, or an operation has no result.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use microtome::prelude::*;
+    /// use microtome::{ArraySpec, SyntheticReader};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let shape = Shape::new([1, 2, 5, 64, 64, 1])?;
+    /// let image = Image::of(Arc::new(SyntheticReader::new(ArraySpec { shape, dtype: PixelType::U16 })));
+    /// let mip = image.scene(0)?.array(&ChunkDims::default())?.project(Axis::Z, Projection::Max)?;
+    /// let pixels = mip.compute(&RunOptions::default())?;
+    /// assert_eq!(pixels.as_ref().view::<u16>()?.shape(), [1, 2, 1, 64, 64]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn compute(&self, options: &RunOptions) -> Result<Pixels, RunError>;
+
+    /// Plans to store the array as OME-Zarr; nothing is written before [`Store::run`].
+    ///
+    /// Channel names and pixel sizes follow from the image it is read from.
+    ///
+    /// # Errors
+    /// [`WriteError`] if the output exists or cannot hold the array.
+    fn store(&self, path: impl AsRef<Path>, options: ZarrOptions) -> Result<Store, WriteError>;
+}
+
+impl Compute for LazyArray {
+    fn compute(&self, options: &RunOptions) -> Result<Pixels, RunError> {
+        Plan::compute(self, Fusing::Full).collect(options).map(|(pixels, _)| pixels)
+    }
+
+    fn store(&self, path: impl AsRef<Path>, options: ZarrOptions) -> Result<Store, WriteError> {
+        Store::of(self, path.as_ref(), describe(self).as_ref(), &options)
+    }
+}
+
+/// A lazy array with the place it is to be stored at.
+#[derive(Debug)]
+pub struct Store {
+    array: LazyArray,
+    sink: Box<dyn Sink>,
+    path: PathBuf,
+}
+
+impl Store {
+    /// A lazy array that is to be stored with the names and sizes of `scene`: what [`describe`] gives, or that with a
+    /// [`Naming`](crate::Naming) applied.
+    ///
+    /// # Errors
+    /// As [`Compute::store`].
+    pub fn of(
+        array: &LazyArray,
+        path: &Path,
+        scene: Option<&SceneInfo>,
+        options: &ZarrOptions,
+    ) -> Result<Store, WriteError> {
+        let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
+        let sink = microtome_zarr::create(path, array.spec(), &meta, options)?;
+        Ok(Store { array: array.clone(), sink: Box::new(sink), path: path.to_owned() })
+    }
+
+    /// Where it goes.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The sink.
+    pub fn sink(&self) -> &dyn Sink {
+        self.sink.as_ref()
+    }
+
+    /// The plan: counts, memory, refusal. O(layers).
+    pub fn plan(&self) -> Plan<'_> {
+        Plan::store(&self.array, self.sink.as_ref())
+    }
+
+    /// The exact counts and sizes. O(layers).
+    pub fn estimate(&self) -> Estimate {
+        self.plan().estimate()
+    }
+
+    /// Computes and stores; the output appears under its name when it is whole.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing is left under the output's name.
+    pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
+        self.plan().run(options)
+    }
+}

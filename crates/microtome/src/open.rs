@@ -1,0 +1,65 @@
+//! The list of formats: the one place that names them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use microtome_io::{Limits, ReadError, Reader};
+
+/// Opens a path from its headers.
+pub type OpenFn = fn(&Path, &Limits) -> Result<Arc<dyn Reader>, ReadError>;
+
+/// A format that can be opened.
+#[derive(Debug)]
+pub struct Format {
+    /// Its family, for people.
+    pub name: &'static str,
+    /// Whether a path with these first bytes (none of a folder) is of this format.
+    pub recognise: fn(&Path, &[u8]) -> bool,
+    /// Opens it from its headers.
+    pub open: OpenFn,
+}
+
+/// All formats, tried in order. A new reader is one line here.
+pub const FORMATS: &[Format] = &[
+    Format {
+        name: "TIFF (OME-TIFF, ImageJ, BigTIFF)",
+        recognise: |_, head| microtome_tiff::is_tiff(head),
+        open: |path, limits| Ok(Arc::new(microtome_tiff::open(path, limits)?)),
+    },
+];
+
+/// Opens a path with the first format that recognises it.
+pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Arc<dyn Reader>, ReadError> {
+    let metadata = std::fs::metadata(path).map_err(|e| ReadError::os(path, "open", e))?;
+    let head = if metadata.is_file() { first_bytes(path)? } else { Vec::new() };
+    if !metadata.is_file() && !metadata.is_dir() {
+        let why = "it is neither a file nor a folder".to_owned();
+        return Err(ReadError::NotAnImage { path: path.to_owned(), why });
+    }
+    match FORMATS.iter().find(|f| (f.recognise)(path, &head)) {
+        Some(format) => (format.open)(path, limits),
+        None => Err(ReadError::NotAnImage { path: path.to_owned(), why: unknown(metadata.is_dir(), &head) }),
+    }
+}
+
+fn first_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let file = File::open(path).map_err(|e| ReadError::os(path, "open", e))?;
+    let mut head = Vec::new();
+    file.take(16).read_to_end(&mut head).map_err(|e| ReadError::os(path, "read the first bytes of", e))?;
+    Ok(head)
+}
+
+fn unknown(folder: bool, head: &[u8]) -> String {
+    let known: Vec<&str> = FORMATS.iter().map(|f| f.name).collect();
+    let seen = if folder {
+        "the folder holds no zarr.json, .zgroup or .zarray".to_owned()
+    } else if head.is_empty() {
+        "the file is empty".to_owned()
+    } else {
+        let hex: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        format!("it starts with the bytes {}", hex.join(" "))
+    };
+    format!("{seen}; known are {}", known.join(" and "))
+}

@@ -1,0 +1,107 @@
+//! Random plans: shapes, chunks, selections and pipelines, for the tests that compare ways to compute them.
+#![allow(dead_code, reason = "each test file uses a part of this module")]
+
+use std::sync::Arc;
+
+use microtome::{
+    ArraySpec, Axis, ChunkDims, ChunkGrid, Fusing, LazyArray, MemorySink, PerAxis, PixelType, Place, Projection,
+    Region, Selection, Shape, Sink, Stage, StageOptions, SyntheticReader,
+};
+use proptest::prelude::*;
+
+/// Small extents, with 1 often and 0 never: an empty selection is refused before it gets here.
+fn extents() -> impl Strategy<Value = [u64; 6]> {
+    (1u64..4, 1u64..4, 1u64..7, 1u64..12, 1u64..12, prop_oneof![Just(1u64), Just(3)])
+        .prop_map(|(t, c, z, y, x, s)| [t, c, z, y, x, s])
+}
+
+pub fn chunk() -> impl Strategy<Value = [u64; 6]> {
+    (1u64..4, 1u64..4, 1u64..7, 1u64..9, 1u64..9).prop_map(|(t, c, z, y, x)| [t, c, z, y, x, 1 << 20])
+}
+
+fn corner() -> impl Strategy<Value = ([u64; 6], [u64; 6])> {
+    (proptest::array::uniform6(0u64..8), proptest::array::uniform6(0u64..8))
+}
+
+#[derive(Clone, Debug)]
+pub enum Step {
+    Project(Axis, Projection),
+    Crop([u64; 6], [u64; 6]),
+    Cast(PixelType),
+    Rechunk([u64; 6]),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let axis = prop_oneof![Just(Axis::T), Just(Axis::C), Just(Axis::Z)];
+    let method =
+        prop_oneof![Just(Projection::Max), Just(Projection::Min), Just(Projection::Mean), Just(Projection::Sum)];
+    let dtype = prop_oneof![Just(PixelType::U8), Just(PixelType::F32), Just(PixelType::I32), Just(PixelType::U16)];
+    prop_oneof![
+        3 => (axis, method).prop_map(|(a, m)| Step::Project(a, m)),
+        2 => corner().prop_map(|(a, b)| Step::Crop(a, b)),
+        2 => dtype.prop_map(Step::Cast),
+        2 => chunk().prop_map(Step::Rechunk),
+    ]
+}
+
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub shape: [u64; 6],
+    pub dtype: PixelType,
+    pub select: Option<([u64; 6], [u64; 6])>,
+    pub tile: [u64; 6],
+    pub chunk: [u64; 6],
+    pub steps: Vec<Step>,
+    pub unit: Option<([u64; 6], [u64; 6])>,
+}
+
+pub fn case() -> impl Strategy<Value = Case> {
+    let dtype = prop_oneof![Just(PixelType::U16), Just(PixelType::F32), Just(PixelType::I8), Just(PixelType::U8)];
+    let unit = proptest::option::of((chunk(), proptest::array::uniform6(1u64..4)));
+    let steps = proptest::collection::vec(step(), 0..4);
+    (extents(), dtype, proptest::option::of(corner()), chunk(), chunk(), steps, unit).prop_map(
+        |(shape, dtype, select, tile, chunk, steps, unit)| Case { shape, dtype, select, tile, chunk, steps, unit },
+    )
+}
+
+/// A box inside a shape from any two corners: never empty, whole along S.
+pub fn inside(shape: &Shape, a: &[u64; 6], b: &[u64; 6]) -> Region {
+    let start = PerAxis::from_fn(|x| a[x.index()].min(b[x.index()]).min(shape.get(x) - 1)).with(Axis::S, 0);
+    let end = PerAxis::from_fn(|x| (a[x.index()].max(b[x.index()]) + 1).min(shape.get(x)).max(start[x] + 1))
+        .with(Axis::S, shape.get(Axis::S));
+    Region::new(start, end).unwrap()
+}
+
+pub fn dims(chunk: &[u64; 6]) -> ChunkDims {
+    ChunkDims::Shape(Shape::new(*chunk).unwrap())
+}
+
+pub fn build(case: &Case) -> LazyArray {
+    let spec = ArraySpec { shape: Shape::new(case.shape).unwrap(), dtype: case.dtype };
+    let region = case.select.map(|(a, b)| inside(&spec.shape, &a, &b));
+    let selection = Selection { at: Place::default(), region };
+    let reader = SyntheticReader::new(spec).tiled(Shape::new(case.tile).unwrap());
+    let mut array = LazyArray::source(Arc::new(reader), &selection, &dims(&case.chunk)).unwrap();
+    for step in &case.steps {
+        array = match step {
+            Step::Project(axis, method) => array.project(*axis, *method).unwrap(),
+            Step::Crop(a, b) => array.crop(inside(&array.shape(), a, b)).unwrap(),
+            Step::Cast(dtype) => array.cast(*dtype).unwrap(),
+            Step::Rechunk(chunk) => array.rechunk(&dims(chunk)).unwrap(),
+        };
+    }
+    array
+}
+
+/// A memory sink whose units are `times` stored chunks on each axis.
+pub fn sink(array: &LazyArray, unit: Option<([u64; 6], [u64; 6])>) -> Option<MemorySink> {
+    let (part, times) = unit?;
+    let spec = array.spec();
+    let part = ChunkGrid::new(spec.shape, Shape::new(part).unwrap()).unwrap().chunk();
+    let unit = PerAxis::from_fn(|a| part.get(a) * times[a.index()]).with(Axis::S, spec.shape.get(Axis::S));
+    Some(MemorySink::new(spec, Shape::new(unit.0).unwrap()).unwrap())
+}
+
+pub fn stage(array: &LazyArray, sink: Option<&MemorySink>, fusing: Fusing) -> Stage {
+    Stage::new(array, &StageOptions { sink: sink.map(|s| s.spec().clone()), fusing })
+}

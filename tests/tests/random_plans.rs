@@ -1,0 +1,111 @@
+//! The estimate is the truth: on random shapes, chunks, selections and pipelines the counts equal the graph made whole
+//! and what the executor counts, and the pixels do not depend on how they were computed.
+
+use std::sync::Arc;
+
+mod cases;
+
+use cases::{build, case, sink, stage};
+use microtome::{
+    ArraySpec, Axis, ChunkDims, Estimate, Fusing, GraphError, LayerId, LazyArray, PerAxis, PixelType, Plan, Projection,
+    RunOptions, Selection, Shape, SyntheticReader, TaskGraph,
+};
+use petgraph::Direction;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+fn runner(cases: u32) -> TestRunner {
+    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
+}
+
+#[test]
+fn counts_equal_the_graph_made_whole() {
+    runner(10_000)
+        .run(&case(), |case| {
+            let array = build(&case);
+            let sink = sink(&array, case.unit);
+            let (unfused, fused) =
+                (stage(&array, sink.as_ref(), Fusing::None), stage(&array, sink.as_ref(), Fusing::Full));
+            let estimate = Estimate::of(&fused);
+            prop_assert_eq!(estimate.tasks, Estimate::of(&unfused).tasks);
+            let whole = TaskGraph::whole(&unfused).unwrap();
+            prop_assert_eq!(whole.len() as u64, estimate.tasks, "tasks of the whole graph");
+            prop_assert!(petgraph::algo::toposort(whole.graph(), None).is_ok(), "a task graph has no circle");
+            prop_assert_eq!(TaskGraph::whole(&fused).unwrap().len() as u64, estimate.fused, "fused tasks");
+            let windows: usize = (0..fused.groups().count()).map(|g| TaskGraph::window(&fused, g..g + 1).len()).sum();
+            prop_assert_eq!(windows as u64, estimate.fused, "no task lies in two groups");
+            for node in whole.graph().node_indices() {
+                let task = whole.graph()[node];
+                let grid = &unfused.get(task.layer).layer.grid;
+                let out = whole.graph().neighbors_directed(node, Direction::Outgoing).count() as u64;
+                prop_assert_eq!(
+                    unfused.consumer_count(task.layer, &grid.index(task.chunk)),
+                    out,
+                    "consumers of {:?}",
+                    task
+                );
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn the_executor_runs_what_was_counted_and_pixels_do_not_depend_on_how() {
+    runner(1_000)
+        .run(&(case(), 1u64..9, cases::chunk()), |(case, window, other_chunk)| {
+            let array = build(&case);
+            let unfused = Plan::compute(&array, Fusing::None);
+            let options = |threads, window| RunOptions { threads, window, memory: 1 << 30, ..RunOptions::default() };
+            let (expected, report) = unfused.collect(&options(1, None)).unwrap();
+            prop_assert_eq!(report.tasks_run, unfused.estimate().fused);
+            prop_assert_eq!(report.tasks_run, array.estimate().tasks);
+            for (threads, window) in [(1, Some(window)), (2, None), (7, Some(1))] {
+                let fused = Plan::compute(&array, Fusing::Full);
+                let (pixels, report) = fused.collect(&options(threads, window)).unwrap();
+                prop_assert_eq!(pixels.as_ref().bytes(), expected.as_ref().bytes(), "{} threads", threads);
+                prop_assert_eq!(report.tasks_run, fused.estimate().fused);
+                prop_assert_eq!(report.bytes_read, fused.estimate().bytes_read);
+                prop_assert!(report.peak_memory <= report.projected_peak);
+            }
+            // The least budget that is not refused, and other chunks: the same pixels.
+            let tight = Plan::compute(&array, Fusing::Full);
+            let least = tight.admit(&options(1, None)).unwrap().projected_peak;
+            let (pixels, report) = tight.collect(&RunOptions { memory: least, ..options(2, None) }).unwrap();
+            prop_assert_eq!(pixels.as_ref().bytes(), expected.as_ref().bytes(), "a budget of {} bytes", least);
+            prop_assert!(report.peak_memory <= least);
+            let refused = tight.collect(&RunOptions { memory: least - 1, ..options(1, None) }).is_err();
+            prop_assert!(refused, "{} bytes are too few", least - 1);
+            let rechunked = build(&cases::Case { chunk: other_chunk, ..case.clone() });
+            let (pixels, _) = Plan::compute(&rechunked, Fusing::Full).collect(&options(2, None)).unwrap();
+            prop_assert_eq!(pixels.as_ref().bytes(), expected.as_ref().bytes(), "chunks of {:?}", other_chunk);
+            if let Some(sink) = sink(&array, case.unit) {
+                let plan = Plan::store(&array, &sink);
+                let report = plan.run(&options(2, Some(window))).unwrap();
+                prop_assert_eq!(report.tasks_run, plan.estimate().fused);
+                prop_assert_eq!(report.bytes_read, plan.estimate().bytes_read);
+                prop_assert_eq!(report.bytes_written, plan.estimate().bytes_written);
+                let stored = sink.into_pixels();
+                prop_assert_eq!(stored.as_ref().bytes(), expected.as_ref().bytes(), "through a sink");
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_billion_planes_are_counted_without_making_one() {
+    let shape = Shape::new([1_000_000, 10, 100, 64, 64, 1]).unwrap();
+    let reader = Arc::new(SyntheticReader::new(ArraySpec { shape, dtype: PixelType::U16 }));
+    let stack = LazyArray::source(reader, &Selection::default(), &ChunkDims::default()).unwrap();
+    let mip = stack.project(Axis::Z, Projection::Max).unwrap();
+    let estimate = mip.estimate();
+    assert_eq!(estimate.tasks, 1_000_000_000 + 10_000_000);
+    assert_eq!(estimate.fused, 10_000_000);
+    assert_eq!(estimate.bytes_read, shape.pixels() * 2);
+    assert!(matches!(mip.task_graph(), Err(GraphError::TooManyTasks { .. })));
+    let stage = mip.stage();
+    let window = TaskGraph::window(&stage, 5_000_000..5_000_010);
+    assert_eq!(window.len(), 10, "a window of a plan too large to hold is made alone");
+    assert_eq!(stage.inputs(LayerId(1), &PerAxis([3, 4, 0, 0, 0, 0]), LayerId(0)).count(), 100);
+}
