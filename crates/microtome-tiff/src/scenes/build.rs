@@ -216,12 +216,15 @@ fn factor(full: u64, small: u64) -> f64 {
 
 /// Whether pixels of this type can be a level of a scene of that type.
 pub(super) fn can_be_level(full: &Layout, last: &Layout, page: &Layout) -> bool {
-    let same: bool = full.dtype == page.dtype && full.tags.samples == page.tags.samples;
+    let same = full.dtype == page.dtype && full.tags.samples == page.tags.samples;
     let smaller = page.tags.width < last.tags.width && page.tags.height < last.tags.height;
-    // Both axes shrink by the same factor, up to the rounding of each size.
-    let (x, y) = (full.tags.width as f64 / page.tags.width as f64, full.tags.height as f64 / page.tags.height as f64);
-    let slack = 1.0 / page.tags.width.min(page.tags.height) as f64 + 0.01;
-    same && smaller && (x / y - 1.0).abs() <= slack
+    // Both axes shrink by the same factor, where each size may have been rounded by a pixel, and by one per cent more.
+    let factors = |full: u64, size: u64| {
+        let (full, size) = (full as f64, size as f64);
+        (full / (size + 1.0) * 0.99, full / (size - 1.0).max(0.01) * 1.01)
+    };
+    let (x, y) = (factors(full.tags.width, page.tags.width), factors(full.tags.height, page.tags.height));
+    same && smaller && x.0 <= y.1 && y.0 <= x.1
 }
 
 /// The pixel type a scene without pages would have.

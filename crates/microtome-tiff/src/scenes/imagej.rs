@@ -77,7 +77,10 @@ fn available(set: &Set, images: u64) -> u64 {
     }
     let Some(first) = index.contiguous(0) else { return 1 };
     let fits = set.main().source.size().saturating_sub(first.offset) / first.bytes;
-    fits.clamp(1, images.min(set.limits.pages))
+    // One image is a description that outlived its stack; several and not all are a stack that was cut off, whose
+    // lost planes stay in their places and are errors.
+    let end = images.checked_mul(first.bytes).and_then(|n| n.checked_add(first.offset)).filter(|&n| n >> 63 == 0);
+    if fits > 1 && images <= set.limits.pages && end.is_some() { images } else { fits.clamp(1, images) }
 }
 
 /// The first `count` planes, as pages or as what follows the only page.

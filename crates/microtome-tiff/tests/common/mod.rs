@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may")]
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod build;
+
 use std::path::PathBuf;
 
 use microtome_array::{Axis, Pixels, Shape};
