@@ -12,7 +12,7 @@ use crate::{ArrayError, ArraySpec, Axis, ChunkGrid, PerAxis, Shape};
 pub enum ChunkDims {
     /// Whole along the axes named, one pixel along the others. Samples are never parted.
     Axes(Vec<Axis>),
-    /// Chunks of this shape.
+    /// Chunks of this shape, whole along S whatever it says there.
     Shape(Shape),
     /// As many whole trailing axes as fit this many bytes, at least one row.
     Bytes(u64),
@@ -54,7 +54,7 @@ impl ChunkDims {
                 let whole = |a: Axis| a == Axis::S || axes.contains(&a);
                 Shape::new(PerAxis::from_fn(|a| if whole(a) { spec.shape.get(a).max(1) } else { 1 }).0)?
             }
-            ChunkDims::Shape(shape) => *shape,
+            ChunkDims::Shape(shape) => shape.with(Axis::S, spec.shape.get(Axis::S).max(1))?,
             ChunkDims::Bytes(bytes) => by_bytes(spec, *bytes)?,
         };
         ChunkGrid::new(spec.shape, chunk)
@@ -176,6 +176,14 @@ mod tests {
         assert_eq!(chunk("40000"), [1, 1, 1, 100, 200, 1]);
         assert_eq!(chunk("4KiB"), [1, 1, 1, 10, 200, 1]);
         assert_eq!(chunk("100KiB"), [1, 1, 2, 100, 200, 1]);
+    }
+
+    #[test]
+    fn the_samples_of_a_pixel_stay_together() {
+        let spec = ArraySpec { shape: Shape::new([1, 1, 1, 8, 8, 3]).unwrap(), dtype: PixelType::U8 };
+        for text in ["YX", "1,1,1,4,4", "1,1,1,4,4,1", "1"] {
+            assert_eq!(ChunkDims::parse(text).unwrap().grid(&spec).unwrap().chunk().get(Axis::S), 3, "{text}");
+        }
     }
 
     #[test]
