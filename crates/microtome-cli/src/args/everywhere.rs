@@ -1,0 +1,57 @@
+//! Flags that every verb takes.
+
+use clap::{Args, ValueEnum};
+use microtome::RunOptions;
+use tracing::level_filters::LevelFilter;
+
+use super::number;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Everywhere {
+    /// Print one JSON object instead of text for people
+    #[arg(long, global = true, env = "MICROTOME_JSON", hide_env = true)]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) json: bool,
+    /// Print no progress and no summary
+    #[arg(long, global = true, env = "MICROTOME_QUIET", hide_env = true)]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+    /// What is logged on standard error: off, error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL", env = "MICROTOME_LOG_LEVEL", hide_env = true)]
+    #[arg(default_value = "warn")]
+    pub(crate) log_level: LevelFilter,
+    /// Threads that compute [default: all of this machine]
+    #[arg(long, global = true, value_name = "N", env = "MICROTOME_THREADS", hide_env = true)]
+    #[arg(value_parser = number::positive)]
+    pub(crate) threads: Option<usize>,
+    /// Budget for pixels, as 2GiB or 500MB [default: half of the memory this process may use]
+    #[arg(long, global = true, value_name = "SIZE", env = "MICROTOME_MEMORY", hide_env = true)]
+    #[arg(value_parser = number::size)]
+    pub(crate) memory: Option<u64>,
+    /// When to show progress on standard error
+    #[arg(long, global = true, value_name = "WHEN", env = "MICROTOME_PROGRESS", hide_env = true)]
+    #[arg(value_enum, default_value_t = ProgressMode::Auto)]
+    pub(crate) progress: ProgressMode,
+}
+
+/// When progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// On a terminal, unless --json or --quiet is given
+    Auto,
+    /// Also where there is no terminal, then as lines
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl Everywhere {
+    /// How to run.
+    pub(crate) fn run_options(&self) -> RunOptions {
+        let mut options = RunOptions::default();
+        options.threads = self.threads.unwrap_or(options.threads);
+        options.memory = self.memory.unwrap_or(options.memory);
+        options
+    }
+}

@@ -1,0 +1,134 @@
+//! Flags that say how an output is stored and what it says of itself.
+
+use clap::Args;
+use clap::builder::{FalseyValueParser, PossibleValuesParser};
+use microtome::{Compression, Naming, PixelSize, Shape, ShardChoice, ZarrOptions};
+
+use super::{pixel_size, source};
+use crate::error::CliError;
+
+/// How it is stored.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is written")]
+pub(crate) struct StoreArgs {
+    /// Stored chunks of this shape: T,C,Z,Y,X
+    #[arg(long, value_name = "SHAPE", env = "MICROTOME_CHUNK_SHAPE", hide_env = true, value_parser = source::shape)]
+    chunk_shape: Option<Shape>,
+    /// Files of this shape, each holding whole stored chunks, or `none` for a file a chunk
+    #[arg(long, value_name = "SHAPE", env = "MICROTOME_SHARD_SHAPE", hide_env = true, value_parser = shard)]
+    shard_shape: Option<ShardChoice>,
+    /// How stored chunks are compressed [default: blosc, which is Zstandard behind a shuffle of bytes]
+    #[arg(long, value_name = "CODEC", env = "MICROTOME_COMPRESSION", hide_env = true)]
+    #[arg(value_parser = PossibleValuesParser::new(["blosc", "blosc-lz4", "zstd", "gzip", "none"]))]
+    compression: Option<String>,
+    /// Effort of the compression: blosc and gzip 0 to 9, zstd 1 to 22
+    #[arg(long, value_name = "N", env = "MICROTOME_COMPRESSION_LEVEL", hide_env = true)]
+    compression_level: Option<i32>,
+    /// The version of OME-Zarr
+    #[arg(long, value_name = "VERSION", env = "MICROTOME_NGFF_VERSION", hide_env = true, default_value = "0.5")]
+    #[arg(value_parser = ngff_version)]
+    ngff_version: String,
+    /// Distance between pixels, instead of what the image says: z=0.3,y=0.1,x=0.1,unit=um
+    #[arg(long, value_name = "SIZES", env = "MICROTOME_PIXEL_SIZE", hide_env = true, value_parser = pixel_size::parse)]
+    pixel_size: Option<PixelSize>,
+    /// Names of the output's channels, instead of what the image says: DAPI,GFP
+    #[arg(long, value_name = "NAMES", env = "MICROTOME_CHANNEL_NAMES", hide_env = true, value_delimiter = ',')]
+    channel_names: Option<Vec<String>>,
+    /// Replace an output of this name
+    #[arg(long, env = "MICROTOME_OVERWRITE", hide_env = true, value_parser = FalseyValueParser::new())]
+    overwrite: bool,
+}
+
+impl StoreArgs {
+    /// The options of the sink.
+    pub(crate) fn zarr(&self) -> Result<ZarrOptions, CliError> {
+        Ok(ZarrOptions {
+            chunk: self.chunk_shape,
+            shard: self.shard_shape.unwrap_or_default(),
+            compression: self.compression()?,
+            overwrite: self.overwrite,
+        })
+    }
+
+    fn compression(&self) -> Result<Compression, CliError> {
+        let name = match (&self.compression, self.compression_level) {
+            (None, None) => return Ok(Compression::default()),
+            (None, Some(_)) => "blosc",
+            (Some(name), _) => name,
+        };
+        let level = self.compression_level;
+        if let ("none", Some(level)) = (name, level) {
+            return Err(CliError::usage(format!(
+                "--compression none has no level; leave --compression-level {level} out"
+            )));
+        }
+        let wrong = || CliError::usage(format!("{name} has no compression level {}", level.unwrap_or_default()));
+        Compression::parse(name, level).ok_or_else(wrong)
+    }
+
+    /// What the output is called.
+    pub(crate) fn naming(&self) -> Naming {
+        Naming { channels: self.channel_names.clone(), pixel_size: self.pixel_size.clone().unwrap_or_default() }
+    }
+}
+
+fn shard(text: &str) -> Result<ShardChoice, String> {
+    match text {
+        "none" => Ok(ShardChoice::None),
+        _ => source::shape(text)
+            .map(ShardChoice::Shape)
+            .map_err(|_| format!("`{text}` is no shape; write T,C,Z,Y,X or none")),
+    }
+}
+
+fn ngff_version(text: &str) -> Result<String, String> {
+    match text {
+        "0.5" => Ok(text.to_owned()),
+        "0.4" => Err("OME-Zarr 0.4 is read and not written yet; 0.5 is written".to_owned()),
+        _ => Err("0.5 is written".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Wrapped {
+        #[command(flatten)]
+        store: StoreArgs,
+    }
+
+    fn zarr(args: &[&str]) -> Result<ZarrOptions, String> {
+        let parsed = Wrapped::try_parse_from([&["microtome"], args].concat()).map_err(|e| e.to_string())?;
+        parsed.store.zarr().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn without_flags_all_is_as_the_image_suggests() {
+        assert_eq!(zarr(&[]), Ok(ZarrOptions::default()));
+    }
+
+    #[test]
+    fn shapes_and_codecs_are_passed_on() {
+        let given = zarr(&["--chunk-shape", "1,1,1,64,64", "--shard-shape", "none", "--compression", "gzip"]).unwrap();
+        assert_eq!(given.chunk, Some(Shape::new([1, 1, 1, 64, 64, 1]).unwrap()));
+        assert_eq!(given.shard, ShardChoice::None);
+        assert_eq!(given.compression, Compression::parse("gzip", None).unwrap());
+    }
+
+    #[test]
+    fn what_is_not_written_yet_says_so() {
+        assert!(zarr(&["--ngff-version", "0.4"]).unwrap_err().contains("not written yet"));
+        assert!(zarr(&["--compression", "none", "--compression-level", "3"]).is_err());
+        assert!(zarr(&["--chunk-shape", "YX"]).is_err());
+        assert!(zarr(&["--compression", "jpeg"]).is_err());
+    }
+
+    #[test]
+    fn names_are_separated_by_commas() {
+        let parsed = Wrapped::try_parse_from(["microtome", "--channel-names", "DAPI,GFP"]).unwrap();
+        assert_eq!(parsed.store.naming().channels, Some(vec!["DAPI".to_owned(), "GFP".to_owned()]));
+    }
+}

@@ -1,0 +1,68 @@
+//! Everything that ends a command, in words for its user.
+
+use std::io;
+use std::path::PathBuf;
+
+use microtome::{ArrayError, GraphError, NamingError, ReadError, RunError, SceneError, WriteError};
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// Arguments that cannot be meant.
+    #[error("{message}")]
+    Usage {
+        message: String,
+        /// What would be right.
+        hint: Option<String>,
+    },
+    /// A region outside the image, a chunk that is none.
+    #[error(transparent)]
+    Array(#[from] ArrayError),
+    /// The scene is not said or not there.
+    #[error(transparent)]
+    Scene(#[from] SceneError),
+    /// Names that do not fit the image.
+    #[error(transparent)]
+    Naming(#[from] NamingError),
+    /// An input that cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A plan that is impossible or refused.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// An output that cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A run that ended without its result.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Some of several inputs; each was told when it was met.
+    #[error("{failed} of {total} paths could not be read")]
+    Inputs { failed: usize, total: usize },
+    /// A file of ours beside the output, as a drawing.
+    #[error("cannot write {}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    /// Standard output.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(io::Error),
+}
+
+impl CliError {
+    /// Arguments that cannot be meant, with nothing more to say.
+    pub(crate) fn usage(message: impl Into<String>) -> CliError {
+        CliError::Usage { message: message.into(), hint: None }
+    }
+
+    /// What to do, where the message does not say it.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            CliError::Usage { hint, .. } => hint.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the reader of standard output has gone: not an error, they had enough.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, CliError::Stdout(source) if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

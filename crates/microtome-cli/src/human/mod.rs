@@ -1,0 +1,14 @@
+//! Answers for people.
+
+mod image;
+mod number;
+mod plan;
+mod run;
+mod shape;
+mod table;
+
+pub(crate) use image::image;
+pub(crate) use number::{bytes, count, duration};
+pub(crate) use plan::plan;
+pub(crate) use run::run;
+pub(crate) use shape::chunk_axes;

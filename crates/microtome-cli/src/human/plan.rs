@@ -1,0 +1,71 @@
+//! `plan` for people.
+
+use std::fmt::Write as _;
+
+use microtome::{Admission, Estimate, LayerEstimate, RunOptions};
+
+use super::number::{bytes, count, things};
+use super::shape::trailing;
+use super::table::{Align, Table};
+use crate::verbs::Job;
+
+/// What a verb would do: a row a layer, then the sums, then memory, if it would fit.
+pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>, options: &RunOptions) -> String {
+    let mut out = format!("{} → {}\n\n{}\n", job.input.display(), job.store.path().display(), layers(estimate));
+    let mut line = |name: &str, text: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{name:<8} {text}");
+    };
+    let (graph, fused) = (count(estimate.tasks), count(estimate.fused));
+    line("tasks", format!("{graph} in the graph, {fused} to run after fusing"));
+    let (dask, thumb) = (count(estimate.dask_optimized), count(estimate.rule_of_thumb));
+    let reading = format!("{dask} tasks in the optimised graph of reading alone");
+    line("dask", format!("{reading}; the rule of thumb Σ 2·size says {thumb}, a sum; but chunks are a product"));
+    line("reads", format!("{} of pixels in {}", bytes(estimate.bytes_read), things(estimate.chunks, "chunk")));
+    let units = things(estimate.units, "write unit");
+    let groups = things(estimate.groups, "group");
+    let windows = things(options.windows(estimate.groups), "window");
+    line("writes", format!("{} of pixels in {units}; {groups} in {windows}", bytes(estimate.bytes_written)));
+    if let Some(admission) = admission {
+        line("memory", memory(admission, options));
+    }
+    line("plan", job.store.plan().hash());
+    out
+}
+
+fn memory(admission: &Admission, options: &RunOptions) -> String {
+    let (peak, budget) = (bytes(admission.projected_peak), bytes(options.memory));
+    let at_once = match (admission.slots, admission.width) {
+        (1, 1) => "1 group at a time".to_owned(),
+        (1, width) => format!("1 group at a time on {width} threads"),
+        (slots, 1) => format!("{slots} groups at a time"),
+        (slots, width) => format!("{slots} groups at a time on {width} threads each"),
+    };
+    format!("at most {peak} of {budget}: {at_once}, {} for each", bytes(admission.group_bytes))
+}
+
+fn layers(estimate: &Estimate) -> Table<7> {
+    use Align::{Left, Right};
+    let head = ["layer", "result", "chunk", "tasks", "run", "pixels", "how"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(estimate.layers.iter().map(row));
+    let sum = ["total", "", "", &count(estimate.tasks), &count(estimate.fused), "", ""];
+    rows.push(sum.map(str::to_owned));
+    Table { columns: [Left, Right, Right, Right, Right, Right, Left], rows }
+}
+
+fn row(layer: &LayerEstimate) -> [String; 7] {
+    let how = match &layer.into {
+        Some(into) => format!("inside {into}: {}", layer.note),
+        None => layer.note.clone(),
+    };
+    [
+        layer.name.clone(),
+        format!("{} {}", layer.array.shape, layer.array.dtype),
+        trailing(&layer.chunk),
+        count(layer.tasks),
+        count(layer.fused),
+        bytes(layer.bytes),
+        how,
+    ]
+}

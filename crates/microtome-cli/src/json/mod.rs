@@ -1,0 +1,29 @@
+//! Answers for programs: one JSON object a command. Fields keep their meaning; new ones may come.
+
+mod checksum;
+mod image;
+mod plan;
+mod run;
+
+use serde::Serialize;
+
+pub(crate) use checksum::{ImageSums, SceneSum};
+pub(crate) use image::{ImageJson, SceneJson, Tasks};
+pub(crate) use plan::PlanJson;
+pub(crate) use run::RunJson;
+
+/// The answer about several paths.
+#[derive(Debug, Serialize)]
+pub(crate) struct Several<T> {
+    /// What could be read, in the order given.
+    pub(crate) images: Vec<T>,
+    /// What could not.
+    pub(crate) errors: Vec<PathError>,
+}
+
+/// A path that could not be read.
+#[derive(Debug, Serialize)]
+pub(crate) struct PathError {
+    pub(crate) path: String,
+    pub(crate) error: String,
+}

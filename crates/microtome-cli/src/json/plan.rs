@@ -1,0 +1,102 @@
+//! `plan` as JSON.
+
+use microtome::{Admission, Estimate, GraphError, LayerEstimate, RunOptions, Shape};
+use serde::Serialize;
+
+use super::Tasks;
+use super::image::text;
+use crate::verbs::Job;
+
+/// What a verb would do.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanJson {
+    input: String,
+    output: String,
+    axes: &'static str,
+    shape: Vec<u64>,
+    dtype: &'static str,
+    layers: Vec<LayerJson>,
+    tasks: Tasks,
+    units: u64,
+    groups: u64,
+    windows: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+    threads: usize,
+    memory: u64,
+    /// Null if the plan is refused.
+    projected_peak: Option<u64>,
+    /// Groups of write units at once.
+    slots: Option<u64>,
+    /// Threads inside each.
+    width: Option<u64>,
+    plan_hash: String,
+    /// Why it would not run, if so.
+    refused: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LayerJson {
+    name: String,
+    shape: Vec<u64>,
+    dtype: &'static str,
+    chunk: Vec<u64>,
+    tasks: u64,
+    run: u64,
+    fused_into: Option<String>,
+    why: String,
+    bytes: u64,
+    bytes_read: u64,
+}
+
+impl LayerJson {
+    fn new(layer: &LayerEstimate) -> LayerJson {
+        let rank = layer.array.shape.present().len();
+        let extents = |shape: &Shape| shape.extents()[..rank].to_vec();
+        LayerJson {
+            name: layer.name.clone(),
+            shape: extents(&layer.array.shape),
+            dtype: layer.array.dtype.name(),
+            chunk: extents(&layer.chunk),
+            tasks: layer.tasks,
+            run: layer.fused,
+            fused_into: layer.into.clone(),
+            why: layer.note.clone(),
+            bytes: layer.bytes,
+            bytes_read: layer.bytes_read,
+        }
+    }
+}
+
+impl PlanJson {
+    pub(crate) fn new(
+        job: &Job,
+        estimate: &Estimate,
+        admission: &Result<Admission, GraphError>,
+        options: &RunOptions,
+    ) -> PlanJson {
+        let admitted = admission.as_ref().ok();
+        let shape = job.array.shape();
+        PlanJson {
+            input: text(&job.input),
+            output: text(job.store.path()),
+            axes: shape.axes(),
+            shape: shape.present().to_vec(),
+            dtype: job.array.dtype().name(),
+            layers: estimate.layers.iter().map(LayerJson::new).collect(),
+            tasks: estimate.into(),
+            units: estimate.units,
+            groups: estimate.groups,
+            windows: options.windows(estimate.groups),
+            bytes_read: estimate.bytes_read,
+            bytes_written: estimate.bytes_written,
+            threads: options.threads,
+            memory: options.memory,
+            projected_peak: admitted.map(|a| a.projected_peak),
+            slots: admitted.map(|a| a.slots),
+            width: admitted.map(|a| a.width),
+            plan_hash: job.store.plan().hash(),
+            refused: admission.as_ref().err().map(ToString::to_string),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A run (`convert`, `project`) as JSON.
+
+use microtome::RunReport;
+use serde::Serialize;
+
+use super::image::text;
+use crate::verbs::Job;
+
+/// What a run did.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunJson {
+    tasks: RunTasks,
+    batches: u64,
+    units: RunUnits,
+    bytes_read: u64,
+    bytes_written: u64,
+    /// Bytes taken from storage, as stored.
+    bytes_fetched: u64,
+    /// Bytes put into storage.
+    bytes_stored: u64,
+    peak_memory: u64,
+    projected_peak: u64,
+    seconds: f64,
+    seconds_forecast: Option<f64>,
+    output: String,
+    plan_hash: String,
+    /// Planes left out; a run of today leaves none out.
+    quarantine: [(); 0],
+}
+
+#[derive(Debug, Serialize)]
+struct RunTasks {
+    planned: u64,
+    run: u64,
+    failed: u64,
+    quarantined: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct RunUnits {
+    planned: u64,
+    written: u64,
+    resumed: u64,
+}
+
+impl RunJson {
+    pub(crate) fn new(job: &Job, report: &RunReport) -> RunJson {
+        RunJson {
+            tasks: RunTasks { planned: report.tasks_planned, run: report.tasks_run, failed: 0, quarantined: 0 },
+            batches: report.batches,
+            units: RunUnits { planned: report.units_planned, written: report.units_written, resumed: 0 },
+            bytes_read: report.bytes_read,
+            bytes_written: report.bytes_written,
+            bytes_fetched: report.bytes_fetched,
+            bytes_stored: report.bytes_stored,
+            peak_memory: report.peak_memory,
+            projected_peak: report.projected_peak,
+            seconds: report.seconds,
+            seconds_forecast: None,
+            output: text(job.store.path()),
+            plan_hash: job.store.plan().hash(),
+            quarantine: [],
+        }
+    }
+}

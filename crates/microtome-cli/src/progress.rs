@@ -1,0 +1,173 @@
+//! Progress on standard error while a run goes on: a bar on a terminal, lines elsewhere if they were asked for.
+//!
+//! A thread of its own looks at the run's counters; the run knows nothing of it.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use microtome::{Counters, Estimate, Snapshot};
+
+use crate::args::{Everywhere, ProgressMode};
+use crate::human::{bytes, count, duration};
+use crate::output::say;
+
+const BAR: Duration = Duration::from_millis(100);
+const LINES: Duration = Duration::from_secs(1);
+
+/// Progress of a run; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    thread: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    Bar,
+    Lines,
+    Hidden,
+}
+
+fn view(everywhere: &Everywhere, terminal: bool) -> View {
+    match everywhere.progress {
+        ProgressMode::Always if terminal => View::Bar,
+        ProgressMode::Always => View::Lines,
+        ProgressMode::Auto if terminal && !everywhere.json && !everywhere.quiet => View::Bar,
+        ProgressMode::Auto | ProgressMode::Never => View::Hidden,
+    }
+}
+
+impl Progress {
+    /// Shows what `counters` count, on the way to what was estimated.
+    pub(crate) fn start(everywhere: &Everywhere, counters: &Arc<Counters>, estimate: &Estimate) -> Progress {
+        let view = view(everywhere, std::io::stderr().is_terminal());
+        if view == View::Hidden {
+            return Progress { thread: None };
+        }
+        let goal = Goal { bytes: estimate.bytes_read, units: estimate.units, start: Instant::now() };
+        let (stop, stopped) = channel();
+        let counters = Arc::clone(counters);
+        let thread = std::thread::spawn(move || {
+            let shown = Shown::new(view, &goal);
+            while stopped.recv_timeout(shown.interval()) == Err(RecvTimeoutError::Timeout) {
+                shown.update(&goal, &counters.snapshot());
+            }
+            shown.end(&goal, &counters.snapshot());
+        });
+        Progress { thread: Some((stop, thread)) }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.thread.take() {
+            drop(stop);
+            // A panic there was told by the panic hook; the run is not worse for it.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where a run is going.
+#[derive(Debug)]
+struct Goal {
+    bytes: u64,
+    units: u64,
+    start: Instant,
+}
+
+impl Goal {
+    /// A line: how far, how fast, how long still.
+    fn line(&self, now: &Snapshot, elapsed: f64) -> String {
+        let share = now.bytes_read as f64 / self.bytes.max(1) as f64;
+        let rate = now.bytes_read as f64 / elapsed.max(1e-6);
+        let left = (self.bytes.saturating_sub(now.bytes_read)) as f64 / rate.max(1.0);
+        let left = if now.bytes_read == 0 { "?".to_owned() } else { duration(left) };
+        format!(
+            "{:3.0} %  {} of {}, {}/s, {} of {} units, {left} left",
+            (share * 100.0).min(100.0).floor(),
+            bytes(now.bytes_read),
+            bytes(self.bytes),
+            bytes(rate as u64),
+            count(now.units),
+            count(self.units)
+        )
+    }
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines,
+}
+
+impl Shown {
+    fn new(view: View, goal: &Goal) -> Shown {
+        if view == View::Lines {
+            return Shown::Lines;
+        }
+        let bar = ProgressBar::with_draw_target(Some(goal.bytes.max(1)), ProgressDrawTarget::stderr());
+        let template = "{bar:32} {percent:>3} %  {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {msg}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━━╌"));
+        }
+        Shown::Bar(bar)
+    }
+
+    fn interval(&self) -> Duration {
+        match self {
+            Shown::Bar(_) => BAR,
+            Shown::Lines => LINES,
+        }
+    }
+
+    fn update(&self, goal: &Goal, now: &Snapshot) {
+        match self {
+            Shown::Bar(bar) => {
+                bar.set_message(format!("{} of {} units", count(now.units), count(goal.units)));
+                bar.set_position(now.bytes_read);
+            }
+            Shown::Lines => say(&goal.line(now, goal.start.elapsed().as_secs_f64())),
+        }
+    }
+
+    /// The bar goes away, the summary says it all; the last line stays.
+    fn end(&self, goal: &Goal, now: &Snapshot) {
+        match self {
+            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::Lines => self.update(goal, now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn view_of(args: &[&str], terminal: bool) -> View {
+        let args = [&["microtome", "inspect", "a.tif"], args].concat();
+        view(&crate::args::Cli::try_parse_from(args).unwrap().everywhere, terminal)
+    }
+
+    #[test]
+    fn programs_see_no_bar_unless_they_ask() {
+        assert_eq!(view_of(&[], true), View::Bar);
+        assert_eq!(view_of(&[], false), View::Hidden);
+        assert_eq!(view_of(&["--json"], true), View::Hidden);
+        assert_eq!(view_of(&["--quiet"], true), View::Hidden);
+        assert_eq!(view_of(&["--json", "--progress", "always"], false), View::Lines);
+        assert_eq!(view_of(&["--progress", "never"], true), View::Hidden);
+    }
+
+    #[test]
+    fn a_line_says_how_far_and_how_long() {
+        let goal = Goal { bytes: 8 << 20, units: 4, start: Instant::now() };
+        let now = Snapshot { bytes_read: 2 << 20, units: 1, ..Snapshot::default() };
+        assert_eq!(goal.line(&now, 2.0), " 25 %  2.00 MiB of 8.00 MiB, 1.00 MiB/s, 1 of 4 units, 6.0 s left");
+        assert!(goal.line(&Snapshot::default(), 0.0).ends_with("? left"));
+    }
+}

@@ -1,0 +1,32 @@
+//! `checksum`: a hash of the pixels of each scene that other tools can make too.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use microtome::Image;
+use microtome::checksum::{AxisOrder, checksum};
+
+use super::paths::{Answer, each};
+use crate::args::{ChecksumArgs, Everywhere};
+use crate::error::CliError;
+use crate::json::{ImageSums, SceneSum};
+use crate::output::Output;
+
+pub(super) fn run(args: &ChecksumArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
+    let order = args.axes.clone().unwrap_or_default();
+    each(&args.paths, everywhere.json, output, |path| sums(path, &order))
+}
+
+fn sums(path: &Path, order: &AxisOrder) -> Result<Answer<ImageSums>, CliError> {
+    let image = Image::open(path)?;
+    let mut sums = ImageSums::new(image.info());
+    let mut text = String::new();
+    for (index, scene) in image.scenes().enumerate() {
+        let sum = SceneSum::new(scene.info(), checksum(image.reader().as_ref(), index, order)?);
+        let separator = if sum.name.is_empty() { "" } else { " " };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}  {} {}{separator}{}", sum.sha256, path.display(), sum.index, sum.name);
+        sums.push(scene.info().kind, sum);
+    }
+    Ok(Answer { json: sums, text, apart: false })
+}

@@ -1,0 +1,27 @@
+//! The verbs, a file each: each parses nothing, computes nothing, and prints what the library answers.
+
+mod checksum;
+mod convert;
+mod inspect;
+mod job;
+mod paths;
+mod plan;
+mod project;
+
+use crate::args::{Cli, Verb};
+use crate::error::CliError;
+use crate::output::Output;
+
+pub(crate) use job::Job;
+
+/// Runs the verb that was asked for.
+pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<(), CliError> {
+    let everywhere = &cli.everywhere;
+    match &cli.verb {
+        Verb::Inspect(args) => inspect::run(args, everywhere, output),
+        Verb::Plan(args) => plan::run(args, everywhere, output),
+        Verb::Convert(args) => convert::job(args)?.run(everywhere, output),
+        Verb::Project(args) => project::job(args)?.run(everywhere, output),
+        Verb::Checksum(args) => checksum::run(args, everywhere, output),
+    }
+}

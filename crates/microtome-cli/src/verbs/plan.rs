@@ -1,0 +1,54 @@
+//! `plan`: what a verb would do, without doing it.
+
+use std::path::Path;
+
+use microtome::{Fusing, GraphError, Stage, StageOptions, TaskGraph};
+
+use super::{Job, convert, project};
+use crate::args::{Everywhere, PlanArgs, PlannedVerb};
+use crate::error::CliError;
+use crate::human;
+use crate::json::PlanJson;
+use crate::output::Output;
+
+/// Tasks that a drawing shows at most; beyond it nobody can look at it.
+const MOST_DRAWN: u64 = 10_000;
+
+pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
+    let job = match &args.verb {
+        PlannedVerb::Convert(args) => convert::job(args)?,
+        PlannedVerb::Project(args) => project::job(args)?,
+    };
+    let plan = job.store.plan();
+    if let Some(file) = &args.dot {
+        write(file, &plan.stage().dot())?;
+    }
+    if let Some(file) = &args.dot_tasks {
+        write(file, &task_dot(&job)?)?;
+    }
+    let options = everywhere.run_options();
+    let (estimate, admission) = (plan.estimate(), plan.admit(&options));
+    if everywhere.json {
+        output.json(&PlanJson::new(&job, &estimate, &admission, &options))?;
+    } else if !everywhere.quiet {
+        output.text(&human::plan(&job, &estimate, admission.as_ref().ok(), &options))?;
+    }
+    // What is printed stands above the refusal.
+    output.flush()?;
+    Ok(admission.map(drop)?)
+}
+
+/// Every task of the unfused graph.
+fn task_dot(job: &Job) -> Result<String, CliError> {
+    let sink = Some(job.store.sink().spec().clone());
+    let stage = Stage::new(&job.array, &StageOptions { sink, fusing: Fusing::None });
+    let tasks = job.store.estimate().tasks;
+    if tasks > MOST_DRAWN {
+        return Err(GraphError::TooManyTasks { tasks, limit: MOST_DRAWN }.into());
+    }
+    Ok(TaskGraph::whole(&stage)?.dot(&stage))
+}
+
+fn write(file: &Path, text: &str) -> Result<(), CliError> {
+    std::fs::write(file, text).map_err(|source| CliError::File { path: file.to_owned(), source })
+}
