@@ -86,10 +86,8 @@ fn release_binary(project: &Project) -> Outcome {
 fn skipped(project: &Project, skips: &Skips, has_corpus: bool) -> String {
     let mut lines: Vec<String> = skips.lines().iter().map(|line| format!("  SKIPPED {line}\n")).collect();
     if !has_corpus {
-        lines.push(format!(
-            "  SKIPPED every comparison with the open data set, as {} does not name its folder:\n",
-            corpus::VARIABLE
-        ));
+        let variable = corpus::VARIABLE;
+        lines.push(format!("  SKIPPED every comparison with the open data set: {variable} does not name its folder\n"));
         lines.extend(skips::corpus_tests(project).iter().map(|file| format!("    {file}\n")));
     }
     lines.concat()
