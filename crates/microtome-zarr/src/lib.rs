@@ -6,6 +6,7 @@
 mod codec;
 mod layout;
 mod options;
+mod reader;
 mod sink;
 mod strided;
 
@@ -13,12 +14,13 @@ use std::path::Path;
 
 pub use layout::default_layout;
 pub use options::{BloscCompressor, Compression, OutputMeta, ShardChoice, ZarrOptions};
+pub use reader::{ZarrReader, open};
 pub use sink::{ZarrSink, create};
 
 /// Files of which a Zarr folder has at least one.
 const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zattrs"];
 
-/// Whether a folder is a Zarr array or group, of version 2 or 3.
+/// Whether a folder is a Zarr array or group, of version 2 or 3, or holds one.
 ///
 /// # Examples
 /// ```
@@ -29,5 +31,7 @@ const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zattrs"];
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn is_zarr(path: &Path) -> bool {
-    MARKS.iter().any(|mark| path.join(mark).is_file())
+    let marked = |folder: &Path| MARKS.iter().any(|mark| folder.join(mark).is_file());
+    let inside = || std::fs::read_dir(path).is_ok_and(|mut all| all.any(|e| e.is_ok_and(|e| marked(&e.path()))));
+    marked(path) || inside()
 }

@@ -28,6 +28,11 @@ pub const FORMATS: &[Format] = &[
         recognise: |_, head| microtome_tiff::is_tiff(head),
         open: |path, limits| Ok(Arc::new(microtome_tiff::open(path, limits)?)),
     },
+    Format {
+        name: "Zarr folder (OME-Zarr)",
+        recognise: |path, _| path.is_dir() && microtome_zarr::is_zarr(path),
+        open: |path, limits| Ok(Arc::new(microtome_zarr::open(path, limits)?)),
+    },
 ];
 
 /// Opens a path with the first format that recognises it.

@@ -11,8 +11,6 @@ use zarrs::array::codec::bytes_to_bytes::blosc::{
 use super::{Codec, Damage, Tools, integer, zstd};
 
 const HEADER: usize = 16;
-/// What c-blosc can hold in one buffer: `BLOSC_MAX_BUFFERSIZE`.
-pub(crate) const MOST: u64 = (i32::MAX as u64) - HEADER as u64;
 
 /// The compressor inside the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +130,8 @@ impl Codec for Blosc {
 
     /// A block and its shuffled copy, at worst both as long as the chunk; the vector of the result; zstd's context.
     fn work_bytes(&self, decoded: u64) -> u64 {
-        let inner = if self.inner == Inner::Zstd { zstd::encoder_bytes(i32::from(self.level) * 2 + 1) } else { 1 << 20 };
+        let inner =
+            if self.inner == Inner::Zstd { zstd::encoder_bytes(i32::from(self.level) * 2 + 1) } else { 1 << 20 };
         3 * decoded + (64 << 10) + inner
     }
 

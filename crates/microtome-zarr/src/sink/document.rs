@@ -146,7 +146,6 @@ pub(super) fn array(layout: &Layout, compression: Compression) -> Value {
     })
 }
 
-
 fn bytes_codec(dtype: PixelType) -> Value {
     if dtype.component_size() == 1 {
         json!({"name": "bytes"})

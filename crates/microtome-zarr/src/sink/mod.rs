@@ -76,12 +76,7 @@ pub struct ZarrSink {
 /// assert!(out.join("0/c/0/0/0/0/0").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn create(
-    path: &Path,
-    array: ArraySpec,
-    meta: &OutputMeta,
-    options: &ZarrOptions,
-) -> Result<ZarrSink, WriteError> {
+pub fn create(path: &Path, array: ArraySpec, meta: &OutputMeta, options: &ZarrOptions) -> Result<ZarrSink, WriteError> {
     let refused = |why: String| WriteError::Unsupported { path: path.to_owned(), why };
     if let Some(why) = options.compression.complaint() {
         return Err(refused(why));

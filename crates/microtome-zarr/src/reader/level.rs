@@ -1,0 +1,118 @@
+//! One stored array as a level of a scene: its axes, its grid of tiles, and how a tile's bytes lie.
+
+use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Shape};
+use microtome_io::{StorageInfo, StorageKind};
+
+use super::axes::{AxisMap, canonical, shape};
+use super::meta::ArrayMeta;
+
+/// A stored array.
+#[derive(Debug)]
+pub(super) struct Level {
+    /// Its path below the root.
+    pub(super) path: String,
+    pub(super) meta: ArrayMeta,
+    pub(super) map: AxisMap,
+    pub(super) spec: ArraySpec,
+    /// What is decoded at once.
+    pub(super) tiles: ChunkGrid,
+    /// What one file holds: chunks, or shards.
+    pub(super) files: ChunkGrid,
+    /// Strides of a decoded tile in bytes.
+    pub(super) strides: PerAxis<usize>,
+    pub(super) tile_bytes: usize,
+}
+
+impl Level {
+    pub(super) fn new(path: String, meta: ArrayMeta, map: AxisMap, limit: u64) -> Result<Level, String> {
+        let spec = ArraySpec { shape: shape(&map, &meta.shape)?, dtype: meta.dtype };
+        let tile_bytes = meta.tile_bytes().filter(|&b| b <= limit);
+        let tile_bytes = tile_bytes
+            .ok_or_else(|| format!("chunks of {:?} are over the limit of {limit} bytes", meta.tile))?
+            as usize;
+        let grid = |extents: &[u64]| {
+            let chunk = shape(&map, extents)?;
+            ChunkGrid::new(spec.shape, chunk).map_err(|e| e.to_string())
+        };
+        let mut along = vec![0; meta.tile.len()];
+        let mut step = spec.dtype.size();
+        for &axis in meta.order.iter().rev() {
+            along[axis] = step;
+            step *= meta.tile[axis] as usize;
+        }
+        Ok(Level {
+            tiles: grid(&meta.tile)?,
+            files: grid(&meta.outer)?,
+            strides: canonical(&map, &along, 0),
+            tile_bytes,
+            path,
+            meta,
+            spec,
+            map,
+        })
+    }
+
+    pub(super) fn storage(&self) -> StorageInfo {
+        let sharded = self.meta.shard.is_some();
+        let tile = self.tiles.chunk();
+        StorageInfo {
+            kind: if sharded { StorageKind::Shards } else { StorageKind::Chunks },
+            tile,
+            shard: sharded.then(|| self.files.chunk()),
+            granule: tile,
+            codec: self.meta.codec_name(),
+        }
+    }
+
+    /// An index along canonical axes as one along the file's, which counts files or tiles alike.
+    pub(super) fn file_index(&self, index: &PerAxis<u64>) -> Vec<u64> {
+        self.map.iter().map(|axis| axis.map_or(0, |a| index[a])).collect()
+    }
+
+    /// The most bytes that an encoded tile may have.
+    pub(super) fn most_encoded(&self) -> u64 {
+        self.meta.codecs.iter().fold(self.tile_bytes as u64, |bytes, codec| codec.most_encoded(bytes))
+    }
+
+    /// Number of tiles in a file.
+    pub(super) fn tiles_in_file(&self) -> u64 {
+        self.meta.outer.iter().zip(&self.meta.tile).map(|(o, t)| o / t).product()
+    }
+
+    /// Position of a tile in the index of its shard, in C order of the file's axes.
+    pub(super) fn position_in_file(&self, tile: &PerAxis<u64>) -> usize {
+        let at = self.file_index(tile);
+        let counts = self.meta.outer.iter().zip(&self.meta.tile).map(|(o, t)| o / t);
+        counts.zip(at).fold(0, |n, (count, i)| n * count + i % count) as usize
+    }
+
+    /// The file that holds a tile.
+    pub(super) fn file_of(&self, tile: &PerAxis<u64>) -> PerAxis<u64> {
+        let ratio: Vec<u64> = self.meta.outer.iter().zip(&self.meta.tile).map(|(o, t)| o / t).collect();
+        let ratio = canonical(&self.map, &ratio, 1);
+        PerAxis::from_fn(|a| tile[a] / ratio[a])
+    }
+
+    /// Most bytes from the pool, and by codecs themselves, while a tile is read.
+    pub(super) fn scratch_bytes(&self) -> u64 {
+        let mut bytes = self.tile_bytes as u64;
+        let mut total = BufferPool::charged(bytes);
+        for codec in &self.meta.codecs {
+            total += codec.work_bytes(bytes);
+            bytes = codec.most_encoded(bytes);
+            total += BufferPool::charged(bytes);
+        }
+        let index = if self.meta.shard.is_some() { self.tiles_in_file() * 16 + 4 } else { 0 };
+        total.max(BufferPool::charged(bytes)) + index
+    }
+
+    /// Extents at full size, for factors between levels.
+    pub(super) fn shape(&self) -> Shape {
+        self.spec.shape
+    }
+
+    /// Extent of a canonical axis.
+    pub(super) fn extent(&self, axis: Axis) -> u64 {
+        self.spec.shape.get(axis)
+    }
+}

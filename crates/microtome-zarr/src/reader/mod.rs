@@ -1,0 +1,103 @@
+//! Opening and reading a Zarr folder.
+//!
+//! *Invariant:* opening reads metadata documents only; every tile is decoded into a buffer whose size its array's metadata
+//! decides.
+
+mod axes;
+mod fill;
+mod level;
+mod meta;
+mod ngff;
+mod root;
+mod scenes;
+mod tile;
+mod tree;
+
+use std::path::Path;
+
+use microtome_array::{ArrayError, PixelsMut, Region};
+use microtome_io::{ImageInfo, Limits, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
+
+use crate::codec::Shelf;
+use level::Level;
+use root::Root;
+use tile::{IndexCache, Tiles};
+
+/// An opened Zarr folder: OME-Zarr 0.1 to 0.5, or arrays without OME metadata.
+///
+/// Scenes are sorted by the path of their full-resolution array, labels last.
+#[derive(Debug)]
+pub struct ZarrReader {
+    root: Root,
+    info: ImageInfo,
+    digest: String,
+    levels: Vec<Vec<Level>>,
+    cache: IndexCache,
+    shelf: Shelf,
+}
+
+/// Opens a Zarr folder from its metadata.
+///
+/// # Errors
+/// [`ReadError`] if the folder holds no image, or none whose metadata can be understood.
+///
+/// # Examples
+/// ```
+/// use microtome_io::{Limits, Reader};
+/// let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/ome-zarr-0.5-sharded.zarr");
+/// let reader = microtome_zarr::open(path.as_ref(), &Limits::default())?;
+/// assert_eq!(reader.info().format, "OME-Zarr 0.5");
+/// assert_eq!(reader.info().scenes[0].shape().present(), [1, 2, 5, 96, 128]);
+/// # Ok::<(), microtome_io::ReadError>(())
+/// ```
+pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
+    let root = Root::open(path, limits)?;
+    let tree = tree::Tree::read(&root)?;
+    let found = scenes::find(&root, &tree, limits)?;
+    let info = ImageInfo {
+        path: path.to_owned(),
+        format: found.format,
+        bytes: tree.bytes,
+        files: vec![path.to_owned()],
+        warnings: found.warnings,
+        scenes: found.scenes,
+        ..ImageInfo::default()
+    };
+    let (cache, shelf) = (IndexCache::default(), Shelf::default());
+    Ok(ZarrReader { root, info, digest: tree.digest, levels: found.levels, cache, shelf })
+}
+
+impl Reader for ZarrReader {
+    fn info(&self) -> &ImageInfo {
+        &self.info
+    }
+
+    fn source(&self) -> SourceSpec {
+        let uri = self.info.path.to_str().map(str::to_owned);
+        SourceSpec { uri, stamp: None, digest: self.digest.clone() }
+    }
+
+    fn read(
+        &self,
+        at: Place,
+        region: &Region,
+        out: &mut PixelsMut<'_>,
+        context: &ReadContext<'_>,
+    ) -> Result<ReadCount, ReadError> {
+        self.level(at)?;
+        let level = &self.levels[at.scene][at.level];
+        let array = |source| ReadError::Array { path: self.root.at(&level.path), source };
+        region.check_inside(&level.spec.shape).map_err(array)?;
+        if out.shape() != region.shape() || out.dtype() != level.spec.dtype {
+            let expected = region.shape().bytes(level.spec.dtype);
+            return Err(array(ArrayError::Length { expected, found: out.spec().bytes() }));
+        }
+        let (root, cache, shelf) = (&self.root, &self.cache, &self.shelf);
+        Tiles { root, level, cache, shelf, pool: context.pool }.read(region, out)
+    }
+
+    fn scratch_bytes(&self, at: Place, _region: &Region) -> u64 {
+        let level = self.levels.get(at.scene).and_then(|levels| levels.get(at.level));
+        level.map_or(0, Level::scratch_bytes)
+    }
+}

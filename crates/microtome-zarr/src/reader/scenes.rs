@@ -1,0 +1,229 @@
+//! The scenes of a folder: each multiscale is one, and each array outside any.
+
+use std::collections::HashSet;
+
+use microtome_array::Axis;
+use microtome_io::{Downsample, LevelInfo, Limits, PixelSize, ReadError, SceneInfo, SceneKind};
+use serde_json::Value;
+
+use super::axes;
+use super::level::Level;
+use super::meta::ArrayMeta;
+use super::ngff::{self, Multiscale};
+use super::root::{Root, join};
+use super::tree::{Node, Tree};
+
+/// What a folder holds.
+pub(super) struct Found {
+    pub(super) format: String,
+    pub(super) scenes: Vec<SceneInfo>,
+    pub(super) levels: Vec<Vec<Level>>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A scene on its way: sorted by kind and by the path of its first array.
+struct Draft {
+    path: String,
+    info: SceneInfo,
+    levels: Vec<Level>,
+}
+
+/// Finds all scenes.
+pub(super) fn find(root: &Root, tree: &Tree, limits: &Limits) -> Result<Found, ReadError> {
+    let mut search = Search {
+        root,
+        tree,
+        limits,
+        drafts: Vec::new(),
+        problems: Vec::new(),
+        covered: HashSet::new(),
+        versions: Vec::new(),
+    };
+    for node in &tree.nodes {
+        search.group(node);
+    }
+    for node in tree.nodes.iter().filter(|n| n.array.is_some()) {
+        search.loose(node);
+    }
+    search.finish()
+}
+
+struct Search<'a> {
+    root: &'a Root,
+    tree: &'a Tree,
+    limits: &'a Limits,
+    drafts: Vec<Draft>,
+    problems: Vec<ReadError>,
+    /// Paths of groups whose arrays are spoken for, and of arrays that are.
+    covered: HashSet<String>,
+    versions: Vec<String>,
+}
+
+impl Search<'_> {
+    /// The multiscales of a group.
+    fn group(&mut self, node: &Node) {
+        if node.array.is_some() {
+            return;
+        }
+        let version = if node.is_v05 { "0.5" } else { "" };
+        let Some(multiscales) = ngff::multiscales(&node.attributes, version) else { return };
+        for multiscale in multiscales {
+            let scene = match multiscale {
+                Ok(multiscale) => self.scene(node, &multiscale),
+                Err(why) => Err(self.corrupt(&node.path, why)),
+            };
+            match scene {
+                Ok(draft) => self.drafts.push(draft),
+                Err(error) => {
+                    self.covered.insert(node.path.clone());
+                    self.problems.push(error);
+                }
+            }
+        }
+    }
+
+    fn scene(&mut self, node: &Node, multiscale: &Multiscale) -> Result<Draft, ReadError> {
+        let mut levels = Vec::new();
+        for dataset in &multiscale.datasets {
+            let path = join(&node.path, &dataset.path);
+            self.covered.insert(path.clone());
+            let document = self.tree.node(&path).and_then(|n| n.array.as_ref());
+            let missing = || self.corrupt(&path, "is named as a level and is no array".to_owned());
+            levels.push(self.level(&path, document.ok_or_else(missing)?, multiscale.axes.as_deref(), true)?);
+        }
+        let first = &levels[0];
+        if let Some(other) = levels.iter().find(|l| l.spec.dtype != first.spec.dtype) {
+            let why = format!("holds {} pixels where level 0 holds {}", other.spec.dtype, first.spec.dtype);
+            return Err(self.corrupt(&other.path, why));
+        }
+        self.versions.push(multiscale.version.clone());
+        let axes = multiscale.axes.as_deref().unwrap_or(&[]);
+        let scale = multiscale.datasets[0].scale.as_deref();
+        let mut info = describe(&node.path, &multiscale.name, &levels);
+        info.channels = ngff::channels(&node.attributes, first.extent(Axis::C));
+        info.pixel_size = ngff::pixel_size(scale, axes, &first.map);
+        info.time_increment = ngff::time_increment(scale, axes, &first.map);
+        let path = first.path.clone();
+        Ok(Draft { path, info, levels })
+    }
+
+    /// An array that no group speaks for.
+    fn loose(&mut self, node: &Node) {
+        let spoken_for = |path: &str| self.covered.contains(path);
+        let above = node.path.match_indices('/').map(|(at, _)| &node.path[..at]);
+        if spoken_for(&node.path) || above.into_iter().chain([""]).any(|p| p != node.path && spoken_for(p)) {
+            return;
+        }
+        let Some(document) = &node.array else { return };
+        match self.level(&node.path, document, None, false) {
+            Ok(level) => {
+                let levels = vec![level];
+                let info = describe(&node.path, &node.path, &levels);
+                self.drafts.push(Draft { path: node.path.clone(), info, levels });
+            }
+            Err(error) => self.problems.push(error),
+        }
+    }
+
+    fn level(
+        &self,
+        path: &str,
+        document: &Value,
+        named: Option<&[axes::NamedAxis]>,
+        ome: bool,
+    ) -> Result<Level, ReadError> {
+        let meta = ArrayMeta::parse(document).map_err(|why| self.unsupported(path, why))?;
+        let map = match named {
+            Some(named) => axes::named(named, &meta.shape),
+            None if ome => axes::implicit(&meta.shape),
+            None => by_own_names(&meta),
+        };
+        let map = map.map_err(|why| self.corrupt(path, why))?;
+        Level::new(path.to_owned(), meta, map, self.limits.tile_bytes).map_err(|why| self.corrupt(path, why))
+    }
+
+    fn corrupt(&self, path: &str, why: String) -> ReadError {
+        let what = if path.is_empty() { "the metadata".to_owned() } else { format!("the metadata of {path}") };
+        ReadError::Corrupt { path: self.root.path.clone(), what, location: String::new(), why }
+    }
+
+    fn unsupported(&self, path: &str, what: String) -> ReadError {
+        let location = if path.is_empty() { String::new() } else { format!("array {path}") };
+        let hint = "convert the array with zarr-python to a codec and pixel type that are".to_owned();
+        ReadError::Unsupported { path: self.root.path.clone(), what, location, hint }
+    }
+
+    fn finish(mut self) -> Result<Found, ReadError> {
+        self.drafts.sort_by(|a, b| {
+            (a.info.kind == SceneKind::Label, &a.path).cmp(&(b.info.kind == SceneKind::Label, &b.path))
+        });
+        let mut problems = self.problems.into_iter();
+        if self.drafts.is_empty() {
+            let why = "its Zarr metadata names no image and no array".to_owned();
+            return Err(problems.next().unwrap_or(ReadError::NotAnImage { path: self.root.path.clone(), why }));
+        }
+        let warnings = problems.map(|p| format!("left out: {p}")).collect();
+        let (mut scenes, mut levels) = (Vec::new(), Vec::new());
+        for (index, draft) in self.drafts.into_iter().enumerate() {
+            scenes.push(SceneInfo { index, ..draft.info });
+            levels.push(draft.levels);
+        }
+        Ok(Found { format: format(&self.versions), scenes, levels, warnings })
+    }
+}
+
+/// The name of the format by the versions that its images state.
+fn format(versions: &[String]) -> String {
+    match versions.first().map(String::as_str) {
+        None => "Zarr".to_owned(),
+        Some("") => "OME-Zarr".to_owned(),
+        Some(version) => format!("OME-Zarr {version}"),
+    }
+}
+
+/// The axes of an array outside OME: by the dimension names of Zarr v3 where it has one for each, else by position.
+fn by_own_names(meta: &ArrayMeta) -> Result<axes::AxisMap, String> {
+    let named: Option<Vec<axes::NamedAxis>> = meta
+        .names
+        .iter()
+        .map(|n| n.as_ref().map(|name| axes::NamedAxis { name: name.clone(), ..axes::NamedAxis::default() }))
+        .collect();
+    let of_ours = |named: &[axes::NamedAxis]| named.iter().all(|a| a.name.len() == 1);
+    match named.filter(|n| !n.is_empty() && of_ours(n)) {
+        Some(named) => axes::named(&named, &meta.shape),
+        None => axes::unnamed(&meta.shape),
+    }
+}
+
+fn describe(id: &str, name: &str, levels: &[Level]) -> SceneInfo {
+    let first = &levels[0];
+    let label = id.split('/').any(|part| part == "labels");
+    SceneInfo {
+        index: 0,
+        id: id.to_owned(),
+        name: if name.is_empty() { id.to_owned() } else { name.to_owned() },
+        kind: if label { SceneKind::Label } else { SceneKind::Image },
+        dtype: first.spec.dtype,
+        channels: vec![microtome_io::Channel::default(); first.extent(Axis::C).min(1 << 16) as usize],
+        pixel_size: PixelSize::default(),
+        time_increment: None,
+        levels: levels.iter().map(|level| level_info(first, level)).collect(),
+        page_order: page_order(first),
+    }
+}
+
+fn level_info(first: &Level, level: &Level) -> LevelInfo {
+    let factor = |a: Axis| first.extent(a) as f64 / level.extent(a).max(1) as f64;
+    // Halves that were rounded up show as 1.998: the whole number is meant.
+    let whole = |f: f64| if (f - f.round()).abs() < 0.05 * f.round() && f > 1.0 { f.round() } else { f };
+    let downsample: Downsample = Axis::ALL.map(|a| whole(factor(a)));
+    LevelInfo { shape: level.shape(), downsample, storage: level.storage() }
+}
+
+/// T, C and Z, fastest first, as the file has them.
+fn page_order(level: &Level) -> [Axis; 3] {
+    let stored = level.map.iter().rev().flatten().copied().filter(|a| matches!(a, Axis::T | Axis::C | Axis::Z));
+    let mut order: Vec<Axis> = stored.collect();
+    order.extend([Axis::Z, Axis::C, Axis::T].into_iter().filter(|a| !order.contains(a)).collect::<Vec<_>>());
+    [order[0], order[1], order[2]]
+}

@@ -1,0 +1,260 @@
+//! Fetching and decoding tiles.
+//!
+//! *Invariant:* a tile's encoded bytes are at most what its codecs can make of a whole tile, and it decodes into a buffer
+//! of just a tile: what a file claims decides nothing.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use microtome_array::{Axis, Buffer, BufferPool, PerAxis, PixelsMut, Region};
+use microtome_io::{ReadCount, ReadError};
+
+use super::level::Level;
+use super::root::{Root, Stored, join};
+use crate::codec::{Damage, Shelf, Tools};
+use crate::strided::{Block, c_strides, offset, swap_bytes};
+
+/// Offset and length of each tile of a shard; `u64::MAX` twice for one that is not stored.
+type ShardIndex = Arc<Vec<[u64; 2]>>;
+
+/// Entries that all cached shard indexes may have together: 16 MiB.
+const MOST_CACHED: usize = 1 << 20;
+
+/// Shard indexes read lately, by the name of their file.
+#[derive(Debug, Default)]
+pub(super) struct IndexCache(Mutex<VecDeque<(String, ShardIndex)>>);
+
+impl IndexCache {
+    fn get(&self, key: &str) -> Option<ShardIndex> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().find(|(name, _)| name == key).map(|(_, index)| Arc::clone(index))
+    }
+
+    fn put(&self, key: String, index: ShardIndex) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.push_back((key, index));
+        while held.len() > 1 && held.iter().map(|(_, i)| i.len()).sum::<usize>() > MOST_CACHED {
+            held.pop_front();
+        }
+    }
+}
+
+/// Reads tiles of a level.
+pub(super) struct Tiles<'a> {
+    pub(super) root: &'a Root,
+    pub(super) level: &'a Level,
+    pub(super) cache: &'a IndexCache,
+    pub(super) shelf: &'a Shelf,
+    pub(super) pool: &'a BufferPool,
+}
+
+/// A file of the level that is open, with its index if it is a shard.
+struct Open {
+    file: PerAxis<u64>,
+    stored: Option<Stored>,
+    index: Option<ShardIndex>,
+}
+
+impl Tiles<'_> {
+    /// Reads a region into `out`, tile by tile.
+    pub(super) fn read(&self, region: &Region, out: &mut PixelsMut<'_>) -> Result<ReadCount, ReadError> {
+        let mut count = ReadCount::default();
+        let mut open: Option<Open> = None;
+        let mut lease = self.shelf.take();
+        let covering = self.level.tiles.covering(region);
+        for index in covering.iter() {
+            let file = self.level.file_of(&index);
+            if open.as_ref().is_none_or(|o| o.file != file) {
+                open = Some(self.open(file, &mut count)?);
+            }
+            let Some(open) = &open else { continue };
+            self.tile(open, &index, region, out, lease.tools(), &mut count)?;
+        }
+        count.decoded = self.level.tiles.box_region(&covering).shape().bytes(self.level.spec.dtype);
+        Ok(count)
+    }
+
+    fn open(&self, file: PerAxis<u64>, count: &mut ReadCount) -> Result<Open, ReadError> {
+        let key = join(&self.level.path, &self.level.meta.keys.name(&self.level.file_index(&file)));
+        let stored = self.root.file(&key)?;
+        let index = match (&stored, self.level.meta.shard) {
+            (Some(stored), Some(_)) => Some(self.index(stored, key, count)?),
+            _ => None,
+        };
+        Ok(Open { file, stored, index })
+    }
+
+    fn index(&self, stored: &Stored, key: String, count: &mut ReadCount) -> Result<ShardIndex, ReadError> {
+        if let Some(index) = self.cache.get(&key) {
+            return Ok(index);
+        }
+        let shard = self.level.meta.shard.is_some_and(|s| s.checksum);
+        let at_end = self.level.meta.shard.is_none_or(|s| s.at_end);
+        let entries = self.level.tiles_in_file();
+        let bytes = entries * 16 + if shard { 4 } else { 0 };
+        if bytes > stored.bytes {
+            return Err(truncated(stored, "the shard index".to_owned(), 0, bytes));
+        }
+        let mut raw = self.pool.take(bytes as usize);
+        stored.read_at(raw.bytes_mut(), if at_end { stored.bytes - bytes } else { 0 })?;
+        count.fetched += bytes;
+        let (table, sum) = raw.bytes().split_at(entries as usize * 16);
+        if shard {
+            let (found, computed) = (u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]), crc32c::crc32c(table));
+            if found != computed {
+                let damage = Damage::Checksum { stored: found, computed };
+                return Err(corrupt(stored, "the shard index".to_owned(), &damage));
+            }
+        }
+        let word = |b: &[u8]| b.try_into().map_or(0, u64::from_le_bytes);
+        let index: ShardIndex = Arc::new(table.chunks_exact(16).map(|e| [word(&e[..8]), word(&e[8..])]).collect());
+        self.cache.put(key, Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// Offset and length of a tile in its file, or `None` if it is not stored.
+    fn place(&self, open: &Open, tile: &PerAxis<u64>) -> Option<(u64, u64)> {
+        let stored = open.stored.as_ref()?;
+        let Some(index) = &open.index else { return Some((0, stored.bytes)) };
+        let [at, len] = *index.get(self.level.position_in_file(tile))?;
+        ([at, len] != [u64::MAX; 2]).then_some((at, len))
+    }
+
+    fn tile(
+        &self,
+        open: &Open,
+        index: &PerAxis<u64>,
+        region: &Region,
+        out: &mut PixelsMut<'_>,
+        tools: &mut Tools,
+        count: &mut ReadCount,
+    ) -> Result<(), ReadError> {
+        let Some(own) = self.level.tiles.region(index) else { return Ok(()) };
+        let block = self.block(&own, region, out);
+        let (Some((at, len)), Some(stored)) = (self.place(open, index), &open.stored) else {
+            let fill = self.native_fill();
+            block.fill(&fill, out.bytes());
+            return Ok(());
+        };
+        let what = || self.name(open, index, at, len);
+        if at.checked_add(len).is_none_or(|end| end > stored.bytes) {
+            return Err(truncated(stored, what(), at, len));
+        }
+        if len > self.level.most_encoded() {
+            let (found, limit) = (len, self.level.most_encoded());
+            let (path, location) = (stored.path.clone(), String::new());
+            return Err(ReadError::OverLimit { path, what: format!("{} in bytes", what()), location, found, limit });
+        }
+        count.fetched += len;
+        let direct = block.is_one_run() && block.bytes() == self.level.tile_bytes && block.from_at == 0;
+        if direct {
+            let target = &mut out.bytes()[block.to_at..block.to_at + self.level.tile_bytes];
+            return self.decode(stored, (at, len), target, tools, &what);
+        }
+        let mut scratch = self.pool.take(self.level.tile_bytes);
+        self.decode(stored, (at, len), scratch.bytes_mut(), tools, &what)?;
+        block.copy(scratch.bytes(), out.bytes());
+        Ok(())
+    }
+
+    /// The common part of a tile and the region, as a copy from the decoded tile.
+    fn block(&self, own: &Region, region: &Region, out: &PixelsMut<'_>) -> Block {
+        let piece = own.intersect(region);
+        let element = self.level.spec.dtype.size();
+        let to = c_strides(&PerAxis(out.shape().dims()), element);
+        let apart = |from: &Region| PerAxis::from_fn(|a| (piece.start(a) - from.start(a)) as usize);
+        Block {
+            counts: PerAxis(piece.shape().dims()),
+            from: self.level.strides,
+            from_at: offset(&apart(own), &self.level.strides),
+            to_at: offset(&apart(region), &to),
+            to,
+            element,
+        }
+    }
+
+    /// Reads a tile's bytes and decodes them into `out`, which is a whole tile.
+    fn decode(
+        &self,
+        stored: &Stored,
+        (at, len): (u64, u64),
+        out: &mut [u8],
+        tools: &mut Tools,
+        what: &dyn Fn() -> String,
+    ) -> Result<(), ReadError> {
+        if self.level.meta.codecs.is_empty() {
+            if len != out.len() as u64 {
+                let damage = Damage::Length { codec: "none".to_owned(), expected: out.len(), found: len as usize };
+                return Err(corrupt(stored, what(), &damage));
+            }
+            stored.read_at(out, at)?;
+        } else {
+            let mut encoded = self.pool.take(len as usize);
+            stored.read_at(encoded.bytes_mut(), at)?;
+            self.chain(encoded.bytes(), out, tools).map_err(|damage| corrupt(stored, what(), &damage))?;
+        }
+        self.to_native(out);
+        Ok(())
+    }
+
+    /// Undoes the codecs, last first.
+    fn chain(&self, encoded: &[u8], out: &mut [u8], tools: &mut Tools) -> Result<(), Damage> {
+        let codecs = &self.level.meta.codecs;
+        let mut most: Vec<u64> = vec![out.len() as u64];
+        most.extend(codecs.iter().scan(out.len() as u64, |bytes, codec| {
+            *bytes = codec.most_encoded(*bytes);
+            Some(*bytes)
+        }));
+        let mut held: Option<(Buffer, usize)> = None;
+        let mut view = encoded;
+        for (n, codec) in codecs.iter().enumerate().rev() {
+            let current = held.take();
+            let from = current.as_ref().map_or(view, |(buffer, len)| &buffer.bytes()[..*len]);
+            if n == 0 {
+                let found = codec.decode(from, out, tools)?;
+                let length = || Damage::Length { codec: codec.name(), expected: out.len(), found };
+                return if found == out.len() { Ok(()) } else { Err(length()) };
+            }
+            if current.is_none()
+                && let Some(inner) = codec.view(view)?
+            {
+                view = inner;
+                continue;
+            }
+            let mut buffer = self.pool.take(most[n] as usize);
+            let found = codec.decode(from, buffer.bytes_mut(), tools)?;
+            held = Some((buffer, found));
+        }
+        Ok(())
+    }
+
+    fn to_native(&self, bytes: &mut [u8]) {
+        if self.level.meta.big_endian != cfg!(target_endian = "big") {
+            swap_bytes(bytes, self.level.spec.dtype.component_size());
+        }
+    }
+
+    fn native_fill(&self) -> Vec<u8> {
+        let mut fill = self.level.meta.fill.clone();
+        if cfg!(target_endian = "big") {
+            swap_bytes(&mut fill, self.level.spec.dtype.component_size());
+        }
+        fill
+    }
+
+    /// What a tile is called in errors.
+    fn name(&self, open: &Open, index: &PerAxis<u64>, at: u64, len: u64) -> String {
+        let [t, c, z, y, x] = [Axis::T, Axis::C, Axis::Z, Axis::Y, Axis::X].map(|a| index[a]);
+        let kind = if open.index.is_some() { "chunk of the shard" } else { "chunk" };
+        format!("{kind} t={t} c={c} z={z} y={y} x={x} (bytes {at}..{})", at.saturating_add(len))
+    }
+}
+
+fn corrupt(stored: &Stored, what: String, damage: &Damage) -> ReadError {
+    ReadError::Corrupt { path: stored.path.clone(), what, location: String::new(), why: damage.to_string() }
+}
+
+fn truncated(stored: &Stored, what: String, offset: u64, length: u64) -> ReadError {
+    let (path, location) = (stored.path.clone(), String::new());
+    ReadError::Truncated { path, what, location, offset, length, file_bytes: stored.bytes }
+}

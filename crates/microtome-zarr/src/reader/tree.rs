@@ -1,0 +1,108 @@
+//! Which arrays of a folder are images: those of multiscales groups, and those outside any.
+//!
+//! *Invariant:* links are not followed, an array's own folders (its chunks) are not looked into, and both depth and number
+//! of folders are limited.
+
+use microtome_io::ReadError;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::root::{Root, join};
+
+const MOST_DEPTH: u32 = 8;
+const MOST_NODES: usize = 1 << 20;
+
+/// A group or array with its metadata.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) path: String,
+    pub(super) array: Option<Value>,
+    /// The attributes that hold NGFF: of 0.5 the value of `ome`.
+    pub(super) attributes: Value,
+    pub(super) is_v05: bool,
+}
+
+/// All nodes of a folder, sorted by path, and the hash of their documents.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) nodes: Vec<Node>,
+    pub(super) digest: String,
+    pub(super) bytes: u64,
+}
+
+impl Tree {
+    pub(super) fn read(root: &Root) -> Result<Tree, ReadError> {
+        let mut walk =
+            Walk { root, hash: Sha256::new(), tree: Tree { nodes: Vec::new(), digest: String::new(), bytes: 0 } };
+        walk.folder("", 0)?;
+        walk.tree.digest = format!("{:x}", walk.hash.finalize());
+        Ok(walk.tree)
+    }
+
+    /// The node at a path.
+    pub(super) fn node(&self, path: &str) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.path == path)
+    }
+}
+
+struct Walk<'a> {
+    root: &'a Root,
+    hash: Sha256,
+    tree: Tree,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, path: &str, depth: u32) -> Result<(), ReadError> {
+        let node = self.node(path)?;
+        let is_array = node.as_ref().is_some_and(|n| n.array.is_some());
+        self.tree.nodes.extend(node);
+        if is_array {
+            return Ok(());
+        }
+        let location = || if path.is_empty() { String::new() } else { path.to_owned() };
+        for (what, found, limit) in [
+            ("the depth of folders", u64::from(depth), u64::from(MOST_DEPTH)),
+            ("the number of groups and arrays", self.tree.nodes.len() as u64, MOST_NODES as u64),
+        ] {
+            if found > limit {
+                let path = self.root.path.clone();
+                return Err(ReadError::OverLimit { path, what: what.to_owned(), location: location(), found, limit });
+            }
+        }
+        for name in self.root.folders(path)? {
+            self.folder(&join(path, &name), depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, path: &str, name: &str) -> Result<Option<Value>, ReadError> {
+        let relative = join(path, name);
+        let Some((value, bytes)) = self.root.json(&relative)? else { return Ok(None) };
+        self.hash.update(relative.as_bytes());
+        self.hash.update((bytes.len() as u64).to_le_bytes());
+        self.hash.update(&bytes);
+        self.tree.bytes += bytes.len() as u64;
+        Ok(Some(value))
+    }
+
+    fn node(&mut self, path: &str) -> Result<Option<Node>, ReadError> {
+        if let Some(document) = self.document(path, "zarr.json")? {
+            let all = document.get("attributes").cloned().unwrap_or_default();
+            let (attributes, is_v05) = match all.get("ome") {
+                Some(ome) => (ome.clone(), true),
+                None => (all, false),
+            };
+            let is_array = document.get("node_type").and_then(Value::as_str) == Some("array");
+            let array = is_array.then_some(document);
+            return Ok(Some(Node { path: path.to_owned(), array, attributes, is_v05 }));
+        }
+        let array = self.document(path, ".zarray")?;
+        let attributes = self.document(path, ".zattrs")?;
+        let group = array.is_none() && self.document(path, ".zgroup")?.is_some();
+        if array.is_none() && attributes.is_none() && !group {
+            return Ok(None);
+        }
+        let attributes = attributes.unwrap_or_default();
+        Ok(Some(Node { path: path.to_owned(), array, attributes, is_v05: false }))
+    }
+}
