@@ -2,7 +2,7 @@
 //! ome-zarr-models. Needs `MICROTOME_PYTHON`, which `cargo xtask test` sets.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, PixelType, Pixels, Shape, copy_region};
@@ -70,7 +70,7 @@ fn arrays_of_zarr_python_read_bit_by_bit() {
     assert!(entries.len() >= 60, "only {} arrays were written", entries.len());
 }
 
-fn check(path: &PathBuf, entry: &Value) -> Result<(), String> {
+fn check(path: &Path, entry: &Value) -> Result<(), String> {
     let reader = microtome_zarr::open(path, &Limits::default()).map_err(|e| format!("open: {e}"))?;
     let pixels = whole(&reader, 0).map_err(|e| format!("read: {e}"))?;
     let shape: Vec<u64> = entry["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
@@ -83,7 +83,7 @@ fn check(path: &PathBuf, entry: &Value) -> Result<(), String> {
 }
 
 /// A sink that is filled with a synthetic image, box by box.
-fn written(path: &Path, spec: ArraySpec, options: ZarrOptions) -> Pixels {
+fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
     let meta = OutputMeta {
         name: "synthetic".to_owned(),
         channels: (0..spec.shape.get(Axis::C)).map(|n| Channel { name: format!("C{n}"), color: None }).collect(),
@@ -91,7 +91,7 @@ fn written(path: &Path, spec: ArraySpec, options: ZarrOptions) -> Pixels {
         time_increment: Some(Quantity { value: 30.0, unit: "second".to_owned() }),
     };
     let pixels = whole(&SyntheticReader::new(spec), 0).unwrap();
-    let sink = microtome_zarr::create(path, spec, &meta, &options).unwrap();
+    let sink = microtome_zarr::create(path, spec, &meta, options).unwrap();
     sink.prepare("0123456789abcdef").unwrap();
     let pool = BufferPool::new(1 << 24);
     for unit in sink.spec().units.all().iter() {
@@ -128,7 +128,7 @@ fn outputs_are_read_by_zarr_python_and_valid_for_ome_zarr_models() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.ome.zarr");
         let spec = ArraySpec { shape: shape(1), dtype };
-        let pixels = written(&path, spec, options);
+        let pixels = written(&path, spec, &options);
         let expected = sha256(&pixels, "TCZYX");
         let reader = microtome_zarr::open(&path, &Limits::default()).unwrap();
         assert_eq!(sha256(&whole(&reader, 0).unwrap(), "TCZYX"), expected, "read back: {dtype}");

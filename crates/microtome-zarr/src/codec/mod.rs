@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* the length of what a codec may write is decided before it runs (the buffer it is given), so a chunk that
 //! claims to hold more than its array says costs nothing but an error. Nothing here knows of files or arrays.
+#![allow(clippy::unnecessary_wraps, reason = "the list has one signature for making any codec")]
+#![allow(clippy::needless_pass_by_value, reason = "messages are made where they are wrong, and only then")]
 
 mod blosc;
 mod bz2;

@@ -55,23 +55,29 @@ struct Open {
     index: Option<ShardIndex>,
 }
 
+/// What one read works with and has counted.
+struct Work<'t> {
+    tools: &'t mut Tools,
+    count: ReadCount,
+}
+
 impl Tiles<'_> {
     /// Reads a region into `out`, tile by tile.
     pub(super) fn read(&self, region: &Region, out: &mut PixelsMut<'_>) -> Result<ReadCount, ReadError> {
-        let mut count = ReadCount::default();
-        let mut open: Option<Open> = None;
         let mut lease = self.shelf.take();
+        let mut work = Work { tools: lease.tools(), count: ReadCount::default() };
+        let mut open: Option<Open> = None;
         let covering = self.level.tiles.covering(region);
         for index in covering.iter() {
             let file = self.level.file_of(&index);
             if open.as_ref().is_none_or(|o| o.file != file) {
-                open = Some(self.open(file, &mut count)?);
+                open = Some(self.open(file, &mut work.count)?);
             }
             let Some(open) = &open else { continue };
-            self.tile(open, &index, region, out, lease.tools(), &mut count)?;
+            self.tile(open, &index, region, out, &mut work)?;
         }
-        count.decoded = self.level.tiles.box_region(&covering).shape().bytes(self.level.spec.dtype);
-        Ok(count)
+        let decoded = self.level.tiles.box_region(&covering).shape().bytes(self.level.spec.dtype);
+        Ok(ReadCount { decoded, ..work.count })
     }
 
     fn open(&self, file: PerAxis<u64>, count: &mut ReadCount) -> Result<Open, ReadError> {
@@ -126,8 +132,7 @@ impl Tiles<'_> {
         index: &PerAxis<u64>,
         region: &Region,
         out: &mut PixelsMut<'_>,
-        tools: &mut Tools,
-        count: &mut ReadCount,
+        work: &mut Work<'_>,
     ) -> Result<(), ReadError> {
         let Some(own) = self.level.tiles.region(index) else { return Ok(()) };
         let block = self.block(&own, region, out);
@@ -136,7 +141,7 @@ impl Tiles<'_> {
             block.fill(&fill, out.bytes());
             return Ok(());
         };
-        let what = || self.name(open, index, at, len);
+        let what = || name(open, index, at, len);
         if at.checked_add(len).is_none_or(|end| end > stored.bytes) {
             return Err(truncated(stored, what(), at, len));
         }
@@ -145,14 +150,14 @@ impl Tiles<'_> {
             let (path, location) = (stored.path.clone(), String::new());
             return Err(ReadError::OverLimit { path, what: format!("{} in bytes", what()), location, found, limit });
         }
-        count.fetched += len;
+        work.count.fetched += len;
         let direct = block.is_one_run() && block.bytes() == self.level.tile_bytes && block.from_at == 0;
         if direct {
             let target = &mut out.bytes()[block.to_at..block.to_at + self.level.tile_bytes];
-            return self.decode(stored, (at, len), target, tools, &what);
+            return self.decode(stored, (at, len), target, work.tools, &what);
         }
         let mut scratch = self.pool.take(self.level.tile_bytes);
-        self.decode(stored, (at, len), scratch.bytes_mut(), tools, &what)?;
+        self.decode(stored, (at, len), scratch.bytes_mut(), work.tools, &what)?;
         block.copy(scratch.bytes(), out.bytes());
         Ok(())
     }
@@ -241,13 +246,13 @@ impl Tiles<'_> {
         }
         fill
     }
+}
 
-    /// What a tile is called in errors.
-    fn name(&self, open: &Open, index: &PerAxis<u64>, at: u64, len: u64) -> String {
-        let [t, c, z, y, x] = [Axis::T, Axis::C, Axis::Z, Axis::Y, Axis::X].map(|a| index[a]);
-        let kind = if open.index.is_some() { "chunk of the shard" } else { "chunk" };
-        format!("{kind} t={t} c={c} z={z} y={y} x={x} (bytes {at}..{})", at.saturating_add(len))
-    }
+/// What a tile is called in errors.
+fn name(open: &Open, index: &PerAxis<u64>, at: u64, len: u64) -> String {
+    let [t, c, z, y, x] = [Axis::T, Axis::C, Axis::Z, Axis::Y, Axis::X].map(|a| index[a]);
+    let kind = if open.index.is_some() { "chunk of the shard" } else { "chunk" };
+    format!("{kind} t={t} c={c} z={z} y={y} x={x} (bytes {at}..{})", at.saturating_add(len))
 }
 
 fn corrupt(stored: &Stored, what: String, damage: &Damage) -> ReadError {

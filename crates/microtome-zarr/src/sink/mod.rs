@@ -115,10 +115,10 @@ impl ZarrSink {
         let why = "it is not prepared: a bug in the caller".to_owned();
         self.partial.get().ok_or_else(|| WriteError::Unsupported { path: self.path.clone(), why })
     }
+}
 
-    fn write_document(&self, path: &Path, document: &Value) -> Result<(), WriteError> {
-        std::fs::write(path, document::text(document)).map_err(|e| WriteError::os(path, "write", e))
-    }
+fn write_document(path: &Path, document: &Value) -> Result<(), WriteError> {
+    std::fs::write(path, document::text(document)).map_err(|e| WriteError::os(path, "write", e))
 }
 
 impl Sink for ZarrSink {
@@ -154,8 +154,8 @@ impl Sink for ZarrSink {
 
     fn finish(&self) -> Result<(), WriteError> {
         let partial = self.partial()?;
-        self.write_document(&partial.dir().join(LEVEL_0).join("zarr.json"), &self.array)?;
-        self.write_document(&partial.dir().join("zarr.json"), &self.group)?;
+        write_document(&partial.dir().join(LEVEL_0).join("zarr.json"), &self.array)?;
+        write_document(&partial.dir().join("zarr.json"), &self.group)?;
         partial.publish()
     }
 

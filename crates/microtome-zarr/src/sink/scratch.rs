@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* a true upper bound (a test measures the pool), found from shapes alone.
 
-use microtome_array::{Axis, PerAxis, Shape};
+use microtome_array::{Axis, BufferPool, PerAxis, Shape};
 
 use super::file::BUFFER;
 use crate::codec::Codec;
@@ -13,17 +13,13 @@ const PER_PART: u64 = 16 + 16 + 128;
 
 /// The most bytes a unit takes beside the boxes themselves.
 pub(super) fn bytes(layout: &Layout, codec: Option<&dyn Codec>, box_shape: &Shape) -> u64 {
-    let chunk = lines(layout.chunk.bytes(layout.array.dtype));
-    let encoded = codec.map_or(chunk, |c| lines(c.most_encoded(chunk)));
+    let plain = layout.chunk.bytes(layout.array.dtype);
+    let chunk = BufferPool::charged(plain);
+    let encoded = BufferPool::charged(codec.map_or(plain, |c| c.most_encoded(plain)));
     let reach = Reach::new(layout, box_shape);
-    let work = codec.map_or(0, |c| encoded + c.work_bytes(chunk));
+    let work = codec.map_or(0, |c| encoded + c.work_bytes(plain));
     let parts = layout.parts().0.iter().product::<u64>();
     chunk + work + reach.open() * chunk + reach.held() * encoded + parts * PER_PART + BUFFER as u64
-}
-
-/// Buffers are made of whole cache lines.
-fn lines(bytes: u64) -> u64 {
-    bytes.next_multiple_of(64)
 }
 
 /// How boxes and stored chunks meet inside a unit.

@@ -1,34 +1,34 @@
 //! What the tests of this crate share: pixels, whole writes, folders as maps, and `zarrs` as a second reader.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use microtome_array::{ArraySpec, Axis, BufferPool, PerAxis, PixelType, Pixels, Region, Shape, copy_region};
+use microtome_array::{ArraySpec, BufferPool, PerAxis, PixelType, Pixels, Region, Shape, copy_region};
 use microtome_io::{Place, Receipt, Sink, SyntheticReader, WriteContext, read_region};
 use zarrs::array::{Array, ArrayBytes};
 use zarrs::filesystem::FilesystemStore;
 
-pub fn spec(extents: [u64; 6], dtype: PixelType) -> ArraySpec {
+pub(crate) fn spec(extents: [u64; 6], dtype: PixelType) -> ArraySpec {
     ArraySpec { shape: Shape::new(extents).unwrap(), dtype }
 }
 
 /// Pixels that are all different.
-pub fn numbered(spec: ArraySpec) -> Pixels {
+pub(crate) fn numbered(spec: ArraySpec) -> Pixels {
     read_region(&SyntheticReader::new(spec), Place::default(), &spec.shape.region()).unwrap()
 }
 
 /// The part of an array in a region.
-pub fn cut(whole: &Pixels, region: &Region) -> Pixels {
+pub(crate) fn cut(whole: &Pixels, region: &Region) -> Pixels {
     let mut part = Pixels::zeroed(ArraySpec { shape: region.shape(), dtype: whole.spec().dtype });
     copy_region(whole.as_ref(), &PerAxis::splat(0), &mut part.as_mut(), &region.origin(), region).unwrap();
     part
 }
 
 /// Prepares, writes every unit on some threads, a unit a box, and finishes.
-pub fn write_all(sink: &dyn Sink, pixels: &Pixels, threads: usize) -> Vec<Receipt> {
+pub(crate) fn write_all(sink: &dyn Sink, pixels: &Pixels, threads: usize) -> Vec<Receipt> {
     sink.prepare("0123456789abcdef").unwrap();
     let (next, receipts) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let pool = BufferPool::new(64 << 20);
@@ -54,7 +54,7 @@ pub fn write_all(sink: &dyn Sink, pixels: &Pixels, threads: usize) -> Vec<Receip
 }
 
 /// Every file below a folder by its path.
-pub fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -71,7 +71,7 @@ pub fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The pixels of an output of ours as `zarrs` reads them, in the order of our axes.
-pub fn oracle(out: &Path, spec: ArraySpec) -> Vec<u8> {
+pub(crate) fn oracle(out: &Path, spec: ArraySpec) -> Vec<u8> {
     let store = std::sync::Arc::new(FilesystemStore::new(out).unwrap());
     let array = Array::open(store, "/0").unwrap();
     let stored: ArrayBytes<'static> = array.retrieve_array_subset(&array.subset_all()).unwrap();
@@ -93,9 +93,4 @@ fn samples_last(stored: &[u8], spec: ArraySpec) -> Vec<u8> {
         }
     }
     out
-}
-
-/// Extents of the axes with a meaning beyond one pixel, for messages.
-pub fn extents(shape: Shape) -> Vec<u64> {
-    Axis::ALL.iter().map(|&a| shape.get(a)).collect()
 }
