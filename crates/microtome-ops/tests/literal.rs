@@ -131,7 +131,7 @@ fn sums_of_floats_keep_the_type_and_are_added_in_float64() {
 
 #[test]
 fn floats_are_added_as_a_tree() {
-    // ((1 + 1) + (e + e)) + e: a running sum loses each e of 2^-53 against 1 or 2, the tree keeps two of them.
+    // ((1 + 1) + (e + e)) + e: a running sum loses each e of 2^-52 against 2, the tree keeps two of them.
     let e = f64::EPSILON;
     assert_eq!(sum::<f64, f64>(&[1.0, 1.0, e, e, e]), (2.0 + 2.0 * e) + e);
     assert_eq!(((((1.0 + 1.0) + e) + e) + e), 2.0);

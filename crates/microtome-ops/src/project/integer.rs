@@ -125,7 +125,8 @@ impl<T: Number, A: Accumulator> FoldState for Sums<T, A> {
         self.frame.check_finish(output)?;
         let dtype = output.dtype();
         let sums: &[A] = bytemuck::cast_slice(self.buffer.bytes());
-        dispatch!(dtype, B => write(sums, self.mean, self.frame.length(), output.slice_mut::<B>()?), else Err(super::complex(dtype)))
+        let (mean, n) = (self.mean, self.frame.length());
+        dispatch!(dtype, B => write(sums, mean, n, output.slice_mut::<B>()?), else Err(super::complex(dtype)))
     }
 }
 
