@@ -126,11 +126,13 @@ impl Evaluator<'_> {
             copy_region(pixels.as_ref(), &part.origin(), &mut out.as_mut(), &region.origin(), part)
                 .map_err(|e| self.internal(e))
         };
+        // Threads are used once: by these blocks, or, where there is only one, by what it folds.
+        let inner = Evaluator { width: if parts.len() > 1 { 1 } else { self.width }, ..*self };
         for batch in parts.chunks(self.width.max(1)) {
             let done: Vec<_> = if batch.len() == 1 {
-                vec![self.fold_block(id, op, fold, &batch[0])]
+                vec![inner.fold_block(id, op, fold, &batch[0])]
             } else {
-                batch.par_iter().map(|part| self.fold_block(id, op, fold, part)).collect()
+                batch.par_iter().map(|part| inner.fold_block(id, op, fold, part)).collect()
             };
             for (part, result) in batch.iter().zip(done) {
                 let (pixels, count) = result?;

@@ -41,7 +41,7 @@ pub struct Admission {
     pub projected_peak: u64,
 }
 
-/// What evaluating a box needs: bytes at the peak, and bytes of the value it leaves.
+/// What evaluating a box takes at its peak, its value included, and what each further thread adds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Need {
     peak: u64,
@@ -125,7 +125,7 @@ impl Stage {
                     let below = self.input_need(id, &block);
                     // The block's own result is written apart and copied into the value.
                     let each = below.peak + state + charged(this.layer.spec, &out);
-                    Need { peak: value + each, wider: each }
+                    Need { peak: value + each, wider: each.max(below.wider) }
                 }
             },
             LayerKind::Rechunk => self.input_need(id, shape),

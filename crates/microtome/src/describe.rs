@@ -30,7 +30,8 @@ pub fn describe(array: &LazyArray) -> Option<SceneInfo> {
     let (reader, at, _) = array.reader()?;
     let (scene, level) = reader.level(at).ok()?;
     let keeps = |axis: Axis| array.offset(axis).is_some();
-    let scale = |size: Option<f64>, axis: Axis| size.filter(|_| keeps(axis)).map(|s| s * level.downsample[axis.index()]);
+    let scale =
+        |size: Option<f64>, axis: Axis| size.filter(|_| keeps(axis)).map(|s| s * level.downsample[axis.index()]);
     let size = &scene.pixel_size;
     let pixel_size = PixelSize {
         z: scale(size.z, Axis::Z),
@@ -40,8 +41,7 @@ pub fn describe(array: &LazyArray) -> Option<SceneInfo> {
     };
     let shape = array.shape();
     let tile = array.grid().chunk();
-    let storage =
-        StorageInfo { kind: StorageKind::Memory, tile, shard: None, granule: tile, codec: "none".to_owned() };
+    let storage = StorageInfo { kind: StorageKind::Memory, tile, shard: None, granule: tile, codec: "none".to_owned() };
     Some(SceneInfo {
         index: 0,
         id: String::new(),

@@ -33,8 +33,8 @@ pub use microtome_exec::{
     CancelToken, Command, Counters, Event, Plan, RunError, RunOptions, RunReport, Scheduler, Snapshot, default_memory,
 };
 pub use microtome_graph::{
-    Admission, Estimate, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray, Selection, Stage, StageOptions, Task, TaskGraph,
-    rule_of_thumb,
+    Admission, Estimate, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray, Selection, Stage,
+    StageOptions, Task, TaskGraph, rule_of_thumb,
 };
 pub use microtome_io::{
     Channel, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, PixelSize, Place, Quantity, ReadError, Reader,

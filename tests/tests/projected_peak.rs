@@ -1,0 +1,81 @@
+//! The projected peak is an upper bound of what the buffer pool lends, and not a wild one.
+//!
+//! Buffers below 16 KiB are not counted by the pool, so the images here have planes of 96 KiB and more.
+
+use std::sync::Arc;
+
+use microtome::{
+    ArraySpec, Axis, ChunkDims, Fusing, LazyArray, MemorySink, PerAxis, PixelType, Plan, Projection, Region,
+    RunOptions, Selection, Shape, SyntheticReader,
+};
+
+const SHAPE: [u64; 6] = [2, 2, 6, 192, 256, 1];
+
+fn image(dtype: PixelType, tile: [u64; 6], dims: &str) -> LazyArray {
+    let reader = SyntheticReader::new(ArraySpec { shape: Shape::new(SHAPE).unwrap(), dtype });
+    let reader = Arc::new(reader.tiled(Shape::new(tile).unwrap()));
+    LazyArray::source(reader, &Selection::default(), &ChunkDims::parse(dims).unwrap()).unwrap()
+}
+
+/// Pipelines of every kind, with their names.
+fn pipelines() -> Vec<(String, LazyArray)> {
+    let mut out = Vec::new();
+    for dtype in [PixelType::U16, PixelType::F32] {
+        for (stored, tile) in
+            [("rows", [1, 1, 1, 1, 256, 1]), ("tiles", [1, 1, 1, 96, 128, 1]), ("stacks", [1, 1, 6, 192, 256, 1])]
+        {
+            for dims in ["YX", "ZYX", "1,1,3,80,256"] {
+                let source = image(dtype, tile, dims);
+                let mut add =
+                    |name: &str, array: LazyArray| out.push((format!("{dtype} {stored} {dims} {name}"), array));
+                for method in [Projection::Max, Projection::Mean, Projection::Sum] {
+                    add(&format!("{method} z"), source.project(Axis::Z, method).unwrap());
+                    add(&format!("{method} t"), source.project(Axis::T, method).unwrap());
+                }
+                let twice =
+                    source.project(Axis::Z, Projection::Mean).unwrap().project(Axis::T, Projection::Max).unwrap();
+                add("mean z, max t", twice);
+                add("cast", source.cast(PixelType::F64).unwrap());
+                let region = Region::new(PerAxis([0, 0, 2, 40, 30, 0]), PerAxis([2, 2, 5, 180, 250, 1])).unwrap();
+                add("crop", source.crop(region).unwrap());
+                add("rechunk", source.rechunk(&ChunkDims::parse("1,1,4,64,256").unwrap()).unwrap());
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn the_pool_never_lends_more_than_was_projected() {
+    let mut loosest: f64 = 0.0;
+    for (name, array) in pipelines() {
+        for threads in [1, 3] {
+            let options = RunOptions { threads, memory: 1 << 30, ..RunOptions::default() };
+            let (_, report) = Plan::compute(&array, Fusing::Full).collect(&options).unwrap();
+            let (peak, projected) = (report.peak_memory, report.projected_peak);
+            assert!(peak <= projected, "{name}, {threads} threads: {peak} bytes at the peak, {projected} projected");
+            let unit = Shape::new([1, 1, 2, 192, 256, 1]).unwrap();
+            let sink = MemorySink::new(array.spec(), unit).unwrap();
+            let report = Plan::store(&array, &sink).run(&options).unwrap();
+            let (peak, projected) = (report.peak_memory, report.projected_peak);
+            assert!(peak <= projected, "{name}, stored, {threads} threads: {peak} bytes, {projected} projected");
+            if threads == 1 {
+                loosest = loosest.max(projected as f64 / peak as f64);
+            }
+        }
+    }
+    assert!(loosest <= 3.0, "the projection is up to {loosest:.2} times what is taken on one thread");
+    println!("at most {loosest:.2} times what is taken on one thread");
+}
+
+#[test]
+fn the_least_budget_that_is_not_refused_is_enough() {
+    for (name, array) in pipelines() {
+        let plan = Plan::compute(&array, Fusing::Full);
+        let least =
+            plan.admit(&RunOptions { threads: 1, memory: 1 << 40, ..RunOptions::default() }).unwrap().projected_peak;
+        let (_, report) = plan.collect(&RunOptions { threads: 3, memory: least, ..RunOptions::default() }).unwrap();
+        assert!(report.peak_memory <= least, "{name}: {} of {least} bytes", report.peak_memory);
+        assert!(plan.collect(&RunOptions { memory: least - 1, ..RunOptions::default() }).is_err(), "{name}");
+    }
+}
