@@ -1,6 +1,6 @@
 //! From the axes of a file to T C Z Y X S.
 //!
-//! Named axes keep their names. Of an array without names the last two axes are Y and X, a last axis of 3 or 4 behind them
+//! Named axes keep their names; one of unknown name is placed by its type. Of an array without names the last two axes are Y and X, a last axis of 3 or 4 behind them
 //! is S, and those before them are, like an axis of unknown name, the first free ones of T, Z, C.
 
 use microtome_array::{Axis, PerAxis, Shape};
@@ -21,27 +21,33 @@ pub(super) fn named(axes: &[NamedAxis], shape: &[u64]) -> Result<AxisMap, String
     if axes.len() != shape.len() {
         return Err(format!("the metadata names {} axes, the array has {}", axes.len(), shape.len()));
     }
-    let mut map: AxisMap = axes.iter().map(known).collect();
+    let mut map: AxisMap = axes.iter().map(by_name).collect();
     for (n, axis) in map.iter().enumerate() {
         if axis.is_some() && map[..n].contains(axis) {
             return Err(format!("the axis {:?} is named twice", axes[n].name));
         }
     }
+    for n in (0..axes.len()).rev() {
+        let free = by_kind(&axes[n].kind).iter().copied().find(|&a| !map.contains(&Some(a)));
+        map[n] = map[n].or(free);
+    }
     place_unknown(&mut map, shape)?;
     Ok(map)
 }
 
-fn known(axis: &NamedAxis) -> Option<Axis> {
-    match axis.name.to_ascii_lowercase().as_str() {
-        "t" => Some(Axis::T),
-        "c" => Some(Axis::C),
-        "z" => Some(Axis::Z),
-        "y" => Some(Axis::Y),
-        "x" => Some(Axis::X),
-        "s" => Some(Axis::S),
-        _ if axis.kind == "time" => Some(Axis::T),
-        _ if axis.kind == "channel" => Some(Axis::C),
-        _ => None,
+fn by_name(axis: &NamedAxis) -> Option<Axis> {
+    let mut letters = axis.name.chars();
+    let only = letters.next().filter(|_| letters.next().is_none())?;
+    Axis::parse(only).ok()
+}
+
+/// What an axis of unknown name may be by its type, the most likely first: the last axis of space is X.
+fn by_kind(kind: &str) -> &'static [Axis] {
+    match kind {
+        "time" => &[Axis::T],
+        "channel" => &[Axis::C],
+        "space" => &[Axis::X, Axis::Y, Axis::Z],
+        _ => &[],
     }
 }
 
@@ -122,5 +128,9 @@ mod tests {
         );
         assert_eq!(letters(&map.unwrap()), "XTCY");
         assert!(named(&[axis("x", ""), axis("x", "")], &[1, 1]).is_err());
+        let map = named(&[axis("depth", "space"), axis("row", "space"), axis("column", "space")], &[4, 5, 6]);
+        assert_eq!(letters(&map.unwrap()), "ZYX");
+        let two = [axis("c", "channel"), axis("lambda", "channel"), axis("y", "space"), axis("x", "space")];
+        assert_eq!(letters(&named(&two, &[2, 3, 5, 4]).unwrap()), "CTYX");
     }
 }

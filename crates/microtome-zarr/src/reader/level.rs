@@ -1,10 +1,10 @@
 //! One stored array as a level of a scene: its axes, its grid of tiles, and how a tile's bytes lie.
 
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Shape};
-use microtome_io::{StorageInfo, StorageKind};
+use microtome_io::{Limits, StorageInfo, StorageKind};
 
 use super::axes::{AxisMap, canonical, shape};
-use super::meta::ArrayMeta;
+use super::meta::{ArrayMeta, Problem};
 
 /// A stored array.
 #[derive(Debug)]
@@ -24,12 +24,21 @@ pub(super) struct Level {
 }
 
 impl Level {
-    pub(super) fn new(path: String, meta: ArrayMeta, map: AxisMap, limit: u64) -> Result<Level, String> {
+    pub(super) fn new(path: String, meta: ArrayMeta, map: AxisMap, limits: &Limits) -> Result<Level, Problem> {
         let spec = ArraySpec { shape: shape(&map, &meta.shape)?, dtype: meta.dtype };
-        let tile_bytes = meta.tile_bytes().filter(|&b| b <= limit);
-        let tile_bytes = tile_bytes
-            .ok_or_else(|| format!("chunks of {:?} are over the limit of {limit} bytes", meta.tile))?
-            as usize;
+        let plane = spec.shape.get(Axis::Y) * spec.shape.get(Axis::X);
+        let tile_bytes = meta.tile_bytes().unwrap_or(u64::MAX);
+        let index_bytes = if meta.shard.is_some() { meta.index_bytes() } else { 0 };
+        for (what, found, limit) in [
+            ("the number of pixels of a plane", plane, limits.plane_pixels),
+            ("the size of a decoded chunk in bytes", tile_bytes, limits.tile_bytes),
+            ("the size of a shard's index in bytes", index_bytes, limits.tile_bytes),
+        ] {
+            if found > limit {
+                return Err(Problem::Over { what, found, limit });
+            }
+        }
+        let tile_bytes = tile_bytes as usize;
         let grid = |extents: &[u64]| {
             let chunk = shape(&map, extents)?;
             ChunkGrid::new(spec.shape, chunk).map_err(|e| e.to_string())
@@ -74,21 +83,15 @@ impl Level {
         self.meta.codecs.iter().fold(self.tile_bytes as u64, |bytes, codec| codec.most_encoded(bytes))
     }
 
-    /// Number of tiles in a file.
-    pub(super) fn tiles_in_file(&self) -> u64 {
-        self.meta.outer.iter().zip(&self.meta.tile).map(|(o, t)| o / t).product()
-    }
-
     /// Position of a tile in the index of its shard, in C order of the file's axes.
     pub(super) fn position_in_file(&self, tile: &PerAxis<u64>) -> usize {
         let at = self.file_index(tile);
-        let counts = self.meta.outer.iter().zip(&self.meta.tile).map(|(o, t)| o / t);
-        counts.zip(at).fold(0, |n, (count, i)| n * count + i % count) as usize
+        self.meta.tiles_in_file().zip(at).fold(0, |n, (count, i)| n * count + i % count) as usize
     }
 
     /// The file that holds a tile.
     pub(super) fn file_of(&self, tile: &PerAxis<u64>) -> PerAxis<u64> {
-        let ratio: Vec<u64> = self.meta.outer.iter().zip(&self.meta.tile).map(|(o, t)| o / t).collect();
+        let ratio: Vec<u64> = self.meta.tiles_in_file().collect();
         let ratio = canonical(&self.map, &ratio, 1);
         PerAxis::from_fn(|a| tile[a] / ratio[a])
     }
@@ -102,8 +105,9 @@ impl Level {
             bytes = codec.most_encoded(bytes);
             total += BufferPool::charged(bytes);
         }
-        let index = if self.meta.shard.is_some() { self.tiles_in_file() * 16 + 4 } else { 0 };
-        total.max(BufferPool::charged(bytes)) + index
+        // The index as stored is given back before a tile is read, but its numbers stay.
+        let index = if self.meta.shard.is_some() { self.meta.index_bytes() } else { 0 };
+        total.max(BufferPool::charged(index)) + index
     }
 
     /// Extents at full size, for factors between levels.

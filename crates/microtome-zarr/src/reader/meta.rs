@@ -13,6 +13,29 @@ const MOST_RANK: usize = 32;
 /// More codecs than any chain has.
 const MOST_CODECS: usize = 16;
 
+/// What keeps an array from being read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// Metadata that contradict themselves or the specification.
+    Wrong(String),
+    /// A codec, pixel type or layout that is not read.
+    Unread(String),
+    /// More than a limit allows.
+    Over { what: &'static str, found: u64, limit: u64 },
+}
+
+impl From<String> for Problem {
+    fn from(why: String) -> Self {
+        Problem::Wrong(why)
+    }
+}
+
+impl From<&str> for Problem {
+    fn from(why: &str) -> Self {
+        Problem::Wrong(why.to_owned())
+    }
+}
+
 /// How an array is stored. Extents are in the order of the file's own axes.
 #[derive(Debug)]
 pub(super) struct ArrayMeta {
@@ -51,32 +74,30 @@ pub(super) struct Keys {
 
 impl ArrayMeta {
     /// From the document of either version; what is wrong with it is told in words.
-    pub(super) fn parse(document: &Value) -> Result<ArrayMeta, String> {
+    pub(super) fn parse(document: &Value) -> Result<ArrayMeta, Problem> {
         let meta = match document.get("zarr_format").and_then(Value::as_u64) {
             Some(2) => v2(document)?,
             Some(3) => v3(document)?,
-            other => return Err(format!("zarr_format is {other:?}, known are 2 and 3")),
+            Some(other) => return Err(Problem::Unread(format!("Zarr version {other}"))),
+            None => return Err("zarr_format is missing".into()),
         };
         meta.check()?;
         Ok(meta)
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Problem> {
         let rank = self.shape.len();
-        if rank > MOST_RANK {
-            return Err(format!("{rank} dimensions, over the limit of {MOST_RANK}"));
-        }
         if self.outer.len() != rank || self.tile.len() != rank {
-            return Err(format!("the shape has {rank} dimensions, the chunks have {}", self.outer.len()));
+            return Err(format!("the shape has {rank} dimensions, the chunks have {}", self.outer.len()).into());
         }
         if self.outer.iter().chain(&self.tile).any(|&n| n == 0) {
-            return Err("a chunk of extent 0 holds nothing".to_owned());
+            return Err("a chunk of extent 0 holds nothing".into());
         }
         if self.outer.iter().zip(&self.tile).any(|(o, t)| o % t != 0) {
-            return Err(format!("shards of {:?} are not made of whole chunks of {:?}", self.outer, self.tile));
+            return Err(format!("shards of {:?} are not made of whole chunks of {:?}", self.outer, self.tile).into());
         }
-        if self.codecs.len() > MOST_CODECS {
-            return Err(format!("{} codecs, over the limit of {MOST_CODECS}", self.codecs.len()));
+        if self.outer.iter().try_fold(32u64, |n, &extent| n.checked_mul(extent)).is_none() {
+            return Err(format!("chunks of {:?} are too large to be counted", self.outer).into());
         }
         Ok(())
     }
@@ -84,6 +105,17 @@ impl ArrayMeta {
     /// Bytes of a decoded tile, if they can be counted.
     pub(super) fn tile_bytes(&self) -> Option<u64> {
         self.tile.iter().try_fold(self.dtype.size() as u64, |n, &t| n.checked_mul(t))
+    }
+
+    /// Number of tiles in a file along each axis.
+    pub(super) fn tiles_in_file(&self) -> impl Iterator<Item = u64> + '_ {
+        self.outer.iter().zip(&self.tile).map(|(outer, tile)| outer / tile)
+    }
+
+    /// Bytes of the index of a shard, with its checksum.
+    pub(super) fn index_bytes(&self) -> u64 {
+        let sum = self.shard.map_or(0, |s| if s.checksum { 4 } else { 0 });
+        16 * self.tiles_in_file().product::<u64>() + sum
     }
 
     /// The codecs in words: `blosc(lz4)`.
@@ -107,25 +139,32 @@ impl Keys {
     }
 }
 
-fn extents(value: Option<&Value>, what: &str) -> Result<Vec<u64>, String> {
+fn extents(value: Option<&Value>, what: &str) -> Result<Vec<u64>, Problem> {
     let list = value.and_then(Value::as_array).ok_or_else(|| format!("{what} is missing or no list"))?;
     let numbers: Option<Vec<u64>> = list.iter().map(Value::as_u64).collect();
-    numbers.ok_or_else(|| format!("{what} holds something that is no whole number"))
+    let numbers = numbers.ok_or_else(|| format!("{what} holds something that is no whole number"))?;
+    within("the number of dimensions", numbers.len(), MOST_RANK)?;
+    Ok(numbers)
 }
 
-fn separator(value: Option<&Value>, default: char) -> Result<char, String> {
+fn within(what: &'static str, found: usize, limit: usize) -> Result<(), Problem> {
+    if found <= limit { Ok(()) } else { Err(Problem::Over { what, found: found as u64, limit: limit as u64 }) }
+}
+
+fn separator(value: Option<&Value>, default: char) -> Result<char, Problem> {
     match value.map(|v| v.as_str()) {
         None => Ok(default),
         Some(Some(".")) => Ok('.'),
         Some(Some("/")) => Ok('/'),
-        Some(other) => Err(format!("a chunk key separator of {other:?}; known are \".\" and \"/\"")),
+        Some(other) => Err(format!("the chunk key separator is {other:?}, not \".\" or \"/\"").into()),
     }
 }
 
-fn v2(document: &Value) -> Result<ArrayMeta, String> {
+fn v2(document: &Value) -> Result<ArrayMeta, Problem> {
     let shape = extents(document.get("shape"), "shape")?;
     let chunks = extents(document.get("chunks"), "chunks")?;
-    let text = document.get("dtype").and_then(Value::as_str).ok_or("dtype is missing or structured")?;
+    let text = document.get("dtype").ok_or("dtype is missing")?;
+    let text = text.as_str().ok_or_else(|| Problem::Unread("a structured pixel type".to_owned()))?;
     let (dtype, big_endian) = v2_dtype(text)?;
     let mut order: Vec<usize> = (0..shape.len()).collect();
     if document.get("order").and_then(Value::as_str) == Some("F") {
@@ -133,8 +172,9 @@ fn v2(document: &Value) -> Result<ArrayMeta, String> {
     }
     let filters = document.get("filters").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let compressor = document.get("compressor").filter(|c| !c.is_null());
+    within("the number of codecs", filters.len(), MOST_CODECS)?;
     let codecs = filters.iter().chain(compressor).map(|c| {
-        let name = c.get("id").and_then(Value::as_str).ok_or("a codec without an id")?;
+        let name = c.get("id").and_then(Value::as_str).ok_or("a codec has no id")?;
         codec::build(name, dtype.size(), c).map_err(|why| unknown(name, &why))
     });
     Ok(ArrayMeta {
@@ -144,7 +184,7 @@ fn v2(document: &Value) -> Result<ArrayMeta, String> {
         big_endian,
         fill: fill::parse(document.get("fill_value"), dtype)?,
         order,
-        codecs: codecs.collect::<Result<_, String>>()?,
+        codecs: codecs.collect::<Result<_, Problem>>()?,
         shard: None,
         keys: Keys { prefix: false, separator: separator(document.get("dimension_separator"), '.')? },
         names: vec![None; shape.len()],
@@ -152,13 +192,13 @@ fn v2(document: &Value) -> Result<ArrayMeta, String> {
     })
 }
 
-fn unknown(name: &str, why: &str) -> String {
-    format!("codec {name:?}: {why}; known are {}", codec::known())
+fn unknown(name: &str, why: &str) -> Problem {
+    Problem::Unread(format!("the codec {name:?} ({why}; known are {})", codec::known()))
 }
 
 /// NumPy's type strings: byte order, kind, size.
-fn v2_dtype(text: &str) -> Result<(PixelType, bool), String> {
-    let unknown = || format!("pixel type {text:?}");
+fn v2_dtype(text: &str) -> Result<(PixelType, bool), Problem> {
+    let unknown = || Problem::Unread(format!("the pixel type {text:?}"));
     let (order, kind) = text.split_at_checked(1).ok_or_else(unknown)?;
     let dtype = match kind {
         "b1" => PixelType::Bool,
@@ -184,15 +224,19 @@ fn v2_dtype(text: &str) -> Result<(PixelType, bool), String> {
     }
 }
 
-fn v3(document: &Value) -> Result<ArrayMeta, String> {
+fn v3(document: &Value) -> Result<ArrayMeta, Problem> {
     let shape = extents(document.get("shape"), "shape")?;
     let grid = document.get("chunk_grid").ok_or("chunk_grid is missing")?;
     if name_of(grid) != Some("regular") {
-        return Err(format!("chunk grid {:?}; known is \"regular\"", name_of(grid)));
+        return Err(Problem::Unread(format!("the chunk grid {:?}", name_of(grid).unwrap_or_default())));
     }
     let outer = extents(grid.pointer("/configuration/chunk_shape"), "chunk_shape")?;
-    let text = document.get("data_type").and_then(Value::as_str).ok_or("data_type is missing or an extension")?;
-    let dtype: PixelType = text.parse().map_err(|_| format!("pixel type {text:?}"))?;
+    let text = document.get("data_type").ok_or("data_type is missing")?;
+    let known = text.as_str().and_then(|name| name.parse().ok());
+    let dtype: PixelType = known.ok_or_else(|| Problem::Unread(format!("the pixel type {text}")))?;
+    if document.get("storage_transformers").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
+        return Err(Problem::Unread("a storage transformer".to_owned()));
+    }
     let names = document.get("dimension_names").and_then(Value::as_array);
     let names =
         names.map_or_else(|| vec![None; shape.len()], |n| n.iter().map(|v| v.as_str().map(str::to_owned)).collect());
@@ -216,12 +260,12 @@ fn v3(document: &Value) -> Result<ArrayMeta, String> {
     })
 }
 
-fn keys(encoding: Option<&Value>) -> Result<Keys, String> {
+fn keys(encoding: Option<&Value>) -> Result<Keys, Problem> {
     let given = encoding.and_then(|e| e.pointer("/configuration/separator"));
     match encoding.and_then(name_of) {
         None | Some("default") => Ok(Keys { prefix: true, separator: separator(given, '/')? }),
         Some("v2") => Ok(Keys { prefix: false, separator: separator(given, '.')? }),
-        Some(other) => Err(format!("chunk key encoding {other:?}")),
+        Some(other) => Err(Problem::Unread(format!("the chunk key encoding {other:?}"))),
     }
 }
 
@@ -238,63 +282,73 @@ struct Chain {
     shard: Option<(Vec<u64>, Box<Chain>, Shard)>,
 }
 
-fn chain(value: Option<&Value>, rank: usize, dtype: PixelType) -> Result<Chain, String> {
+fn chain(value: Option<&Value>, rank: usize, dtype: PixelType) -> Result<Chain, Problem> {
     let list = value.and_then(Value::as_array).ok_or("codecs is missing or no list")?;
+    within("the number of codecs", list.len(), MOST_CODECS)?;
     let mut out = Chain { order: (0..rank).collect(), big_endian: false, codecs: Vec::new(), shard: None };
-    let none = Value::Null;
-    for entry in list.iter().take(MOST_CODECS + 1) {
-        let name = name_of(entry).ok_or("a codec without a name")?;
-        let configuration = entry.get("configuration").unwrap_or(&none);
-        if out.shard.is_some() {
-            return Err(format!("codec {name:?} behind sharding_indexed"));
-        }
+    let mut is_bytes = false;
+    for entry in list {
+        let name = name_of(entry).ok_or("a codec has no name")?;
+        let configuration = entry.get("configuration").unwrap_or(&Value::Null);
         match name {
-            "bytes" | "endian" => {
+            _ if out.shard.is_some() => return Err(Problem::Unread(format!("the codec {name:?} round a whole shard"))),
+            "transpose" if !is_bytes => out.order = transpose(configuration, &out.order)?,
+            "bytes" | "endian" if !is_bytes => {
                 out.big_endian = configuration.get("endian").and_then(Value::as_str) == Some("big");
+                is_bytes = true;
             }
-            "transpose" => out.order = transpose(configuration, &out.order)?,
-            "sharding_indexed" => {
-                let straight = out.codecs.is_empty() && out.order.iter().copied().eq(0..rank);
-                if !straight {
-                    return Err("sharding_indexed behind another codec".to_owned());
+            "sharding_indexed" if !is_bytes => {
+                if !out.order.iter().copied().eq(0..rank) {
+                    return Err(Problem::Unread("a transposed shard".to_owned()));
                 }
                 out.shard = Some(sharding(configuration, rank, dtype)?);
+                is_bytes = true;
             }
-            _ => out.codecs.push(codec::build(name, dtype.size(), configuration).map_err(|why| unknown(name, &why))?),
+            "transpose" | "bytes" | "endian" | "sharding_indexed" => {
+                return Err(format!("the codec {name:?} stands behind the one that makes bytes").into());
+            }
+            _ => {
+                let codec = codec::build(name, dtype.size(), configuration).map_err(|why| unknown(name, &why))?;
+                if !is_bytes {
+                    return Err(format!("the codec {name:?} stands before \"bytes\"").into());
+                }
+                out.codecs.push(codec);
+            }
         }
     }
-    Ok(out)
+    if is_bytes { Ok(out) } else { Err("no codec turns pixels into bytes".into()) }
 }
 
-fn transpose(configuration: &Value, before: &[usize]) -> Result<Vec<usize>, String> {
+fn transpose(configuration: &Value, before: &[usize]) -> Result<Vec<usize>, Problem> {
     let order = extents(configuration.get("order"), "the order of transpose")?;
     let mut seen = order.clone();
     seen.sort_unstable();
     if !seen.into_iter().eq(0..before.len() as u64) {
-        return Err(format!("a transpose by {order:?}, which is no permutation"));
+        return Err(format!("a transpose by {order:?} is no permutation").into());
     }
     Ok(order.into_iter().map(|n| before[n as usize]).collect())
 }
 
-fn sharding(configuration: &Value, rank: usize, dtype: PixelType) -> Result<(Vec<u64>, Box<Chain>, Shard), String> {
+fn sharding(configuration: &Value, rank: usize, dtype: PixelType) -> Result<(Vec<u64>, Box<Chain>, Shard), Problem> {
     let tile = extents(configuration.get("chunk_shape"), "chunk_shape of a shard")?;
     let inner = chain(configuration.get("codecs"), rank, dtype)?;
     if inner.shard.is_some() {
-        return Err("shards within shards".to_owned());
+        return Err(Problem::Unread("a shard within a shard".to_owned()));
     }
-    let index: Vec<&str> = match configuration.get("index_codecs").and_then(Value::as_array) {
-        Some(list) => list.iter().filter_map(name_of).collect(),
-        None => return Err("index_codecs of a shard is missing".to_owned()),
-    };
-    let checksum = match index[..] {
+    let index = configuration.get("index_codecs").and_then(Value::as_array);
+    let index = index.ok_or("index_codecs of a shard is missing")?;
+    let is_big = |c: &Value| c.pointer("/configuration/endian").and_then(Value::as_str) == Some("big");
+    let names: Vec<&str> =
+        index.iter().map(|c| if is_big(c) { "big-endian bytes" } else { name_of(c).unwrap_or("?") }).collect();
+    let checksum = match names[..] {
         ["bytes"] => false,
         ["bytes", "crc32c"] => true,
-        _ => return Err(format!("a shard index encoded by {index:?}")),
+        _ => return Err(Problem::Unread(format!("a shard index encoded by {}", names.join(", ")))),
     };
     let at_end = match configuration.get("index_location").and_then(Value::as_str) {
         None | Some("end") => true,
         Some("start") => false,
-        Some(other) => return Err(format!("a shard index at {other:?}")),
+        Some(other) => return Err(format!("the shard index lies at {other:?}, not at \"start\" or \"end\"").into()),
     };
     Ok((tile, Box::new(inner), Shard { at_end, checksum }))
 }

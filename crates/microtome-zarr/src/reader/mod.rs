@@ -15,13 +15,16 @@ mod tree;
 
 use std::path::Path;
 
-use microtome_array::{ArrayError, PixelsMut, Region};
+use microtome_array::{ArrayError, Axis, PixelsMut, Region};
 use microtome_io::{ImageInfo, Limits, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
 
 use crate::codec::Shelf;
 use level::Level;
 use root::Root;
 use tile::{IndexCache, Tiles};
+
+/// Where bioformats2raw puts the OME-XML of the file it converted.
+const OME_XML: &str = "OME/METADATA.ome.xml";
 
 /// An opened Zarr folder: OME-Zarr 0.1 to 0.5, or arrays without OME metadata.
 ///
@@ -54,6 +57,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
     let root = Root::open(path, limits)?;
     let tree = tree::Tree::read(&root)?;
     let found = scenes::find(&root, &tree, limits)?;
+    let ome_xml = root.text(OME_XML)?;
     let info = ImageInfo {
         path: path.to_owned(),
         format: found.format,
@@ -61,6 +65,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
         files: vec![path.to_owned()],
         warnings: found.warnings,
         scenes: found.scenes,
+        ome_xml,
         ..ImageInfo::default()
     };
     let (cache, shelf) = (IndexCache::default(), Shelf::default());
@@ -73,7 +78,7 @@ impl Reader for ZarrReader {
     }
 
     fn source(&self) -> SourceSpec {
-        let uri = self.info.path.to_str().map(str::to_owned);
+        let uri = Some(self.info.path.to_string_lossy().into_owned());
         SourceSpec { uri, stamp: None, digest: self.digest.clone() }
     }
 
@@ -88,7 +93,10 @@ impl Reader for ZarrReader {
         let level = &self.levels[at.scene][at.level];
         let array = |source| ReadError::Array { path: self.root.at(&level.path), source };
         region.check_inside(&level.spec.shape).map_err(array)?;
-        if out.shape() != region.shape() || out.dtype() != level.spec.dtype {
+        if out.dtype() != level.spec.dtype {
+            return Err(array(ArrayError::PixelType { expected: level.spec.dtype, found: out.dtype() }));
+        }
+        if out.shape() != region.shape() || region.len(Axis::S) != level.extent(Axis::S) {
             let expected = region.shape().bytes(level.spec.dtype);
             return Err(array(ArrayError::Length { expected, found: out.spec().bytes() }));
         }

@@ -97,6 +97,17 @@ pub(super) fn channels(attributes: &Value, count: u64) -> Vec<Channel> {
     channels
 }
 
+/// Level-0 pixels per pixel along a file axis by the scales of both levels, which say it better than rounded extents.
+pub(super) fn factor(first: Option<&[f64]>, level: Option<&[f64]>, axis: usize) -> Option<f64> {
+    let factor = level?.get(axis)? / first?.get(axis)?;
+    (factor.is_finite() && factor > 0.0).then_some(factor)
+}
+
+/// Whether a group says that its image is a label.
+pub(super) fn is_label(attributes: &Value) -> bool {
+    attributes.get("image-label").is_some_and(Value::is_object)
+}
+
 /// `RRGGBB` of a colour that may have a `#` before and an alpha behind.
 fn color(text: &str) -> Option<String> {
     let digits = text.trim_start_matches('#');
@@ -112,21 +123,22 @@ pub(super) fn pixel_size(scale: Option<&[f64]>, axes: &[NamedAxis], map: &AxisMa
     let units =
         if texts.len() == map.len() { canonical(map, &texts, None) } else { microtome_array::PerAxis::splat(None) };
     let shared = [Axis::X, Axis::Y, Axis::Z].into_iter().find_map(|a| units[a]);
+    let shared = shared.map(ome::length_unit);
     let size = |axis: Axis| {
-        let value = factors[axis]?;
-        match (units[axis], shared) {
-            (Some(own), Some(shared)) if own != shared => ome::length_unit(own).to(&ome::length_unit(shared), value),
+        let value = factors[axis].filter(|f| f.is_finite() && *f != 0.0)?;
+        match (units[axis], &shared) {
+            (Some(own), Some(shared)) => ome::length_unit(own).to(shared, value),
             _ => Some(value),
         }
     };
-    PixelSize { z: size(Axis::Z), y: size(Axis::Y), x: size(Axis::X), unit: shared.map(str::to_owned) }
+    PixelSize { z: size(Axis::Z), y: size(Axis::Y), x: size(Axis::X), unit: shared.as_ref().map(|u| u.name.clone()) }
 }
 
 /// The time between frames: the scale of T, where it has a unit or is not just 1.
 pub(super) fn time_increment(scale: Option<&[f64]>, axes: &[NamedAxis], map: &AxisMap) -> Option<Quantity> {
     let at = map.iter().position(|&a| a == Some(Axis::T))?;
     let value = *scale?.get(at)?;
-    let unit = axes.get(at).and_then(|a| a.unit.clone());
+    let unit = axes.get(at).and_then(|a| a.unit.as_deref()).map(|u| ome::time_unit(u).name);
     (unit.is_some() || value != 1.0).then(|| Quantity { value, unit: unit.unwrap_or_else(|| "second".to_owned()) })
 }
 

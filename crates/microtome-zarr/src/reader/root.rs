@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use microtome_io::{Limits, ReadError};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use serde_json::Value;
 
@@ -48,9 +48,7 @@ impl Root {
     /// A file; `None` if there is none of that name.
     pub(super) fn file(&self, relative: &str) -> Result<Option<Stored>, ReadError> {
         let path = self.at(relative);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let file = match openat2(&self.handle, relative, flags, Mode::empty(), resolve) {
+        let file = match self.open_beneath(relative) {
             Ok(handle) => File::from(handle),
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(Errno::XDEV | Errno::LOOP) => {
@@ -70,29 +68,50 @@ impl Root {
         Ok(Some(Stored { path, file, bytes: metadata.len() }))
     }
 
+    /// Opens a path that must not leave the folder. Where the kernel cannot promise that in one call (before Linux 5.6,
+    /// in some sandboxes), folder by folder, without following any link.
+    fn open_beneath(&self, relative: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        match openat2(&self.handle, relative, flags, Mode::empty(), resolve) {
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            known => return known,
+        }
+        let (folders, name) = relative.rsplit_once('/').unwrap_or(("", relative));
+        let mut at = self.handle.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+        for folder in folders.split('/').filter(|part| !part.is_empty()).chain([name]) {
+            if folder == ".." {
+                return Err(Errno::XDEV);
+            }
+            at = openat(&at, folder, flags | OFlags::NOFOLLOW, Mode::empty())?;
+        }
+        Ok(at)
+    }
+
+    /// A text of metadata; `None` if there is none.
+    pub(super) fn text(&self, relative: &str) -> Result<Option<String>, ReadError> {
+        let Some(stored) = self.file(relative)? else { return Ok(None) };
+        let bytes = stored.all(self.limits.metadata_bytes)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
     /// A JSON document; `None` if there is none. Its bytes are given too, to be hashed.
     pub(super) fn json(&self, relative: &str) -> Result<Option<(Value, Vec<u8>)>, ReadError> {
         let Some(stored) = self.file(relative)? else { return Ok(None) };
-        let limit = MOST_METADATA.min(self.limits.metadata_bytes);
-        if stored.bytes > limit {
-            let what = "the metadata in bytes".to_owned();
-            return Err(ReadError::OverLimit {
-                path: stored.path,
-                what,
-                location: String::new(),
-                found: stored.bytes,
-                limit,
-            });
-        }
-        let mut bytes = Vec::new();
-        stored.file.take(limit).read_to_end(&mut bytes).map_err(|e| ReadError::os(&stored.path, "read", e))?;
+        let bytes = stored.all(MOST_METADATA.min(self.limits.metadata_bytes))?;
         // serde_json stops at a nesting of 128 by itself.
-        let value = serde_json::from_slice(&bytes).map_err(|e| ReadError::Corrupt {
+        let value: Value = serde_json::from_slice(&bytes).map_err(|e| ReadError::Corrupt {
             path: stored.path.clone(),
             what: "the metadata".to_owned(),
             location: String::new(),
             why: format!("is no valid JSON: {e}"),
         })?;
+        let (found, limit) = (depth(&value), self.limits.metadata_depth);
+        if found > limit {
+            let what = "the nesting of the metadata".to_owned();
+            let (found, limit) = (u64::from(found), u64::from(limit));
+            return Err(ReadError::OverLimit { path: stored.path, what, location: String::new(), found, limit });
+        }
         Ok(Some((value, bytes)))
     }
 
@@ -113,7 +132,27 @@ impl Root {
     }
 }
 
+/// How deep lists and objects lie in each other.
+fn depth(value: &Value) -> u32 {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 impl Stored {
+    /// All bytes of a metadata document.
+    fn all(&self, limit: u64) -> Result<Vec<u8>, ReadError> {
+        if self.bytes > limit {
+            let (path, what, found) = (self.path.clone(), "the size of the metadata in bytes".to_owned(), self.bytes);
+            return Err(ReadError::OverLimit { path, what, location: String::new(), found, limit });
+        }
+        let mut bytes = Vec::new();
+        (&self.file).take(limit).read_to_end(&mut bytes).map_err(|e| ReadError::os(&self.path, "read", e))?;
+        Ok(bytes)
+    }
+
     /// Fills `out` from an offset.
     pub(super) fn read_at(&self, out: &mut [u8], offset: u64) -> Result<(), ReadError> {
         self.file.read_exact_at(out, offset).map_err(|e| {

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::axes;
 use super::level::Level;
-use super::meta::ArrayMeta;
-use super::ngff::{self, Multiscale};
+use super::meta::{ArrayMeta, Problem};
+use super::ngff::{self, Dataset, Multiscale};
 use super::root::{Root, join};
 use super::tree::{Node, Tree};
 
@@ -100,6 +100,12 @@ impl Search<'_> {
         let axes = multiscale.axes.as_deref().unwrap_or(&[]);
         let scale = multiscale.datasets[0].scale.as_deref();
         let mut info = describe(&node.path, &multiscale.name, &levels);
+        if ngff::is_label(&node.attributes) {
+            info.kind = SceneKind::Label;
+        }
+        for (level, dataset) in info.levels.iter_mut().zip(&multiscale.datasets) {
+            level.downsample = downsample(level, &levels[0], [&multiscale.datasets[0], dataset]);
+        }
         info.channels = ngff::channels(&node.attributes, first.extent(Axis::C));
         info.pixel_size = ngff::pixel_size(scale, axes, &first.map);
         info.time_increment = ngff::time_increment(scale, axes, &first.map);
@@ -132,25 +138,36 @@ impl Search<'_> {
         named: Option<&[axes::NamedAxis]>,
         ome: bool,
     ) -> Result<Level, ReadError> {
-        let meta = ArrayMeta::parse(document).map_err(|why| self.unsupported(path, why))?;
-        let map = match named {
-            Some(named) => axes::named(named, &meta.shape),
-            None if ome => axes::implicit(&meta.shape),
-            None => by_own_names(&meta),
+        let read = || {
+            let meta = ArrayMeta::parse(document)?;
+            let map = match named {
+                Some(named) => axes::named(named, &meta.shape)?,
+                None if ome => axes::implicit(&meta.shape)?,
+                None => by_own_names(&meta)?,
+            };
+            Level::new(path.to_owned(), meta, map, self.limits)
         };
-        let map = map.map_err(|why| self.corrupt(path, why))?;
-        Level::new(path.to_owned(), meta, map, self.limits.tile_bytes).map_err(|why| self.corrupt(path, why))
+        read().map_err(|problem| self.problem(path, problem))
+    }
+
+    fn problem(&self, array: &str, problem: Problem) -> ReadError {
+        let path = self.root.path.clone();
+        let location = if array.is_empty() { String::new() } else { format!("array {array}") };
+        match problem {
+            Problem::Wrong(why) => self.corrupt(array, why),
+            Problem::Unread(what) => {
+                let hint = "convert the array with zarr-python to one that is".to_owned();
+                ReadError::Unsupported { path, what, location, hint }
+            }
+            Problem::Over { what, found, limit } => {
+                ReadError::OverLimit { path, what: what.to_owned(), location, found, limit }
+            }
+        }
     }
 
     fn corrupt(&self, path: &str, why: String) -> ReadError {
         let what = if path.is_empty() { "the metadata".to_owned() } else { format!("the metadata of {path}") };
         ReadError::Corrupt { path: self.root.path.clone(), what, location: String::new(), why }
-    }
-
-    fn unsupported(&self, path: &str, what: String) -> ReadError {
-        let location = if path.is_empty() { String::new() } else { format!("array {path}") };
-        let hint = "convert the array with zarr-python to a codec and pixel type that are".to_owned();
-        ReadError::Unsupported { path: self.root.path.clone(), what, location, hint }
     }
 
     fn finish(mut self) -> Result<Found, ReadError> {
@@ -162,7 +179,8 @@ impl Search<'_> {
             let why = "its Zarr metadata names no image and no array".to_owned();
             return Err(problems.next().unwrap_or(ReadError::NotAnImage { path: self.root.path.clone(), why }));
         }
-        let warnings = problems.map(|p| format!("left out: {p}")).collect();
+        let left_out = problems.map(|problem| format!("left out: {problem}"));
+        let warnings = self.tree.warnings.iter().cloned().chain(left_out).collect();
         let (mut scenes, mut levels) = (Vec::new(), Vec::new());
         for (index, draft) in self.drafts.into_iter().enumerate() {
             scenes.push(SceneInfo { index, ..draft.info });
@@ -181,17 +199,16 @@ fn format(versions: &[String]) -> String {
     }
 }
 
-/// The axes of an array outside OME: by the dimension names of Zarr v3 where it has one for each, else by position.
+/// The axes of an array outside OME: by the dimension names of Zarr v3 where they tell which are Y and X, else by
+/// position.
 fn by_own_names(meta: &ArrayMeta) -> Result<axes::AxisMap, String> {
-    let named: Option<Vec<axes::NamedAxis>> = meta
-        .names
-        .iter()
-        .map(|n| n.as_ref().map(|name| axes::NamedAxis { name: name.clone(), ..axes::NamedAxis::default() }))
-        .collect();
-    let of_ours = |named: &[axes::NamedAxis]| named.iter().all(|a| a.name.len() == 1);
-    match named.filter(|n| !n.is_empty() && of_ours(n)) {
-        Some(named) => axes::named(&named, &meta.shape),
-        None => axes::unnamed(&meta.shape),
+    let named =
+        |name: &Option<String>| axes::NamedAxis { name: name.clone().unwrap_or_default(), ..Default::default() };
+    let has = |letter: &str| meta.names.iter().flatten().any(|name| name.eq_ignore_ascii_case(letter));
+    if has("y") && has("x") {
+        axes::named(&meta.names.iter().map(named).collect::<Vec<_>>(), &meta.shape)
+    } else {
+        axes::unnamed(&meta.shape)
     }
 }
 
@@ -212,12 +229,26 @@ fn describe(id: &str, name: &str, levels: &[Level]) -> SceneInfo {
     }
 }
 
+/// A level with factors from its extents, which are all that a file without scales has.
 fn level_info(first: &Level, level: &Level) -> LevelInfo {
     let factor = |a: Axis| first.extent(a) as f64 / level.extent(a).max(1) as f64;
     // Halves that were rounded up show as 1.998: the whole number is meant.
     let whole = |f: f64| if (f - f.round()).abs() < 0.05 * f.round() && f > 1.0 { f.round() } else { f };
-    let downsample: Downsample = Axis::ALL.map(|a| whole(factor(a)));
-    LevelInfo { shape: level.shape(), downsample, storage: level.storage() }
+    LevelInfo { shape: level.shape(), downsample: Axis::ALL.map(|a| whole(factor(a))), storage: level.storage() }
+}
+
+/// Factors by the scales of the first level and this one, unless the extents say otherwise by more than a rounded pixel.
+fn downsample(level: &LevelInfo, first: &Level, datasets: [&Dataset; 2]) -> Downsample {
+    let [one, other] = datasets.map(|d| d.scale.as_deref());
+    let mut factors = level.downsample;
+    for (n, axis) in first.map.iter().enumerate() {
+        let (Some(axis), Some(stated)) = (axis, ngff::factor(one, other, n)) else { continue };
+        let pixels = first.extent(*axis) as f64 / stated;
+        if (pixels - level.shape.get(*axis) as f64).abs() <= 1.0 {
+            factors[axis.index()] = stated;
+        }
+    }
+    factors
 }
 
 /// T, C and Z, fastest first, as the file has them.

@@ -17,8 +17,9 @@ use crate::strided::{Block, c_strides, offset, swap_bytes};
 /// Offset and length of each tile of a shard; `u64::MAX` twice for one that is not stored.
 type ShardIndex = Arc<Vec<[u64; 2]>>;
 
-/// Entries that all cached shard indexes may have together: 16 MiB.
-const MOST_CACHED: usize = 1 << 20;
+/// Entries that all cached shard indexes may have together (16 MiB), and how many indexes there may be.
+const MOST_ENTRIES: usize = 1 << 20;
+const MOST_INDEXES: usize = 256;
 
 /// Shard indexes read lately, by the name of their file.
 #[derive(Debug, Default)]
@@ -32,9 +33,11 @@ impl IndexCache {
 
     fn put(&self, key: String, index: ShardIndex) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|(name, _)| *name != key);
         held.push_back((key, index));
-        while held.len() > 1 && held.iter().map(|(_, i)| i.len()).sum::<usize>() > MOST_CACHED {
-            held.pop_front();
+        let mut entries: usize = held.iter().map(|(_, index)| index.len()).sum();
+        while held.len() > 1 && (entries > MOST_ENTRIES || held.len() > MOST_INDEXES) {
+            entries -= held.pop_front().map_or(0, |(_, index)| index.len());
         }
     }
 }
@@ -59,13 +62,15 @@ struct Open {
 struct Work<'t> {
     tools: &'t mut Tools,
     count: ReadCount,
+    /// Whether a file was not there.
+    missing: bool,
 }
 
 impl Tiles<'_> {
     /// Reads a region into `out`, tile by tile.
     pub(super) fn read(&self, region: &Region, out: &mut PixelsMut<'_>) -> Result<ReadCount, ReadError> {
         let mut lease = self.shelf.take();
-        let mut work = Work { tools: lease.tools(), count: ReadCount::default() };
+        let mut work = Work { tools: lease.tools(), count: ReadCount::default(), missing: false };
         let mut open: Option<Open> = None;
         let covering = self.level.tiles.covering(region);
         for index in covering.iter() {
@@ -74,10 +79,25 @@ impl Tiles<'_> {
                 open = Some(self.open(file, &mut work.count)?);
             }
             let Some(open) = &open else { continue };
+            work.missing |= open.stored.is_none();
             self.tile(open, &index, region, out, &mut work)?;
+        }
+        if work.missing {
+            self.check_still_there()?;
         }
         let decoded = self.level.tiles.box_region(&covering).shape().bytes(self.level.spec.dtype);
         Ok(ReadCount { decoded, ..work.count })
+    }
+
+    /// A chunk that is not there holds the fill value, unless the whole array is gone.
+    fn check_still_there(&self) -> Result<(), ReadError> {
+        for document in ["zarr.json", ".zarray"] {
+            if self.root.file(&join(&self.level.path, document))?.is_some() {
+                return Ok(());
+            }
+        }
+        let why = "its metadata are no longer there".to_owned();
+        Err(ReadError::Changed { path: self.root.at(&self.level.path), why })
     }
 
     fn open(&self, file: PerAxis<u64>, count: &mut ReadCount) -> Result<Open, ReadError> {
@@ -94,18 +114,17 @@ impl Tiles<'_> {
         if let Some(index) = self.cache.get(&key) {
             return Ok(index);
         }
-        let shard = self.level.meta.shard.is_some_and(|s| s.checksum);
+        let checksum = self.level.meta.shard.is_some_and(|s| s.checksum);
         let at_end = self.level.meta.shard.is_none_or(|s| s.at_end);
-        let entries = self.level.tiles_in_file();
-        let bytes = entries * 16 + if shard { 4 } else { 0 };
+        let bytes = self.level.meta.index_bytes();
         if bytes > stored.bytes {
             return Err(truncated(stored, "the shard index".to_owned(), 0, bytes));
         }
         let mut raw = self.pool.take(bytes as usize);
         stored.read_at(raw.bytes_mut(), if at_end { stored.bytes - bytes } else { 0 })?;
         count.fetched += bytes;
-        let (table, sum) = raw.bytes().split_at(entries as usize * 16);
-        if shard {
+        let (table, sum) = raw.bytes().split_at(bytes as usize / 16 * 16);
+        if checksum {
             let (found, computed) = (u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]), crc32c::crc32c(table));
             if found != computed {
                 let damage = Damage::Checksum { stored: found, computed };

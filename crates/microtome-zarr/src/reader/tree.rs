@@ -3,6 +3,8 @@
 //! *Invariant:* links are not followed, an array's own folders (its chunks) are not looked into, and both depth and number
 //! of folders are limited.
 
+use std::collections::HashMap;
+
 use microtome_io::ReadError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -10,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::root::{Root, join};
 
 const MOST_DEPTH: u32 = 8;
-const MOST_NODES: usize = 1 << 20;
+const MOST_FOLDERS: u64 = 1 << 20;
 
 /// A group or array with its metadata.
 #[derive(Debug)]
@@ -28,49 +30,56 @@ pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     pub(super) digest: String,
     pub(super) bytes: u64,
+    pub(super) warnings: Vec<String>,
+    by_path: HashMap<String, usize>,
 }
 
 impl Tree {
     pub(super) fn read(root: &Root) -> Result<Tree, ReadError> {
         let mut walk =
-            Walk { root, hash: Sha256::new(), tree: Tree { nodes: Vec::new(), digest: String::new(), bytes: 0 } };
+            Walk { root, hash: Sha256::new(), folders: 0, bytes: 0, nodes: Vec::new(), warnings: Vec::new() };
         walk.folder("", 0)?;
-        walk.tree.digest = format!("{:x}", walk.hash.finalize());
-        Ok(walk.tree)
+        let Walk { hash, bytes, nodes, warnings, .. } = walk;
+        let by_path = nodes.iter().enumerate().map(|(n, node)| (node.path.clone(), n)).collect();
+        Ok(Tree { digest: format!("{:x}", hash.finalize()), bytes, nodes, warnings, by_path })
     }
 
     /// The node at a path.
     pub(super) fn node(&self, path: &str) -> Option<&Node> {
-        self.nodes.iter().find(|n| n.path == path)
+        self.by_path.get(path).map(|&n| &self.nodes[n])
     }
 }
 
 struct Walk<'a> {
     root: &'a Root,
     hash: Sha256,
-    tree: Tree,
+    folders: u64,
+    bytes: u64,
+    nodes: Vec<Node>,
+    warnings: Vec<String>,
 }
 
 impl Walk<'_> {
     fn folder(&mut self, path: &str, depth: u32) -> Result<(), ReadError> {
+        self.folders += 1;
+        if self.folders > MOST_FOLDERS {
+            let (path, what) = (self.root.path.clone(), "the number of folders".to_owned());
+            let (found, limit) = (self.folders, MOST_FOLDERS);
+            return Err(ReadError::OverLimit { path, what, location: String::new(), found, limit });
+        }
         let node = self.node(path)?;
         let is_array = node.as_ref().is_some_and(|n| n.array.is_some());
-        self.tree.nodes.extend(node);
+        self.nodes.extend(node);
         if is_array {
             return Ok(());
         }
-        let location = || if path.is_empty() { String::new() } else { path.to_owned() };
-        for (what, found, limit) in [
-            ("the depth of folders", u64::from(depth), u64::from(MOST_DEPTH)),
-            ("the number of groups and arrays", self.tree.nodes.len() as u64, MOST_NODES as u64),
-        ] {
-            if found > limit {
-                let path = self.root.path.clone();
-                return Err(ReadError::OverLimit { path, what: what.to_owned(), location: location(), found, limit });
-            }
+        let inside = self.root.folders(path)?;
+        if depth == MOST_DEPTH && !inside.is_empty() {
+            self.warnings.push(format!("folders below {path} were not looked into: they are more than {depth} deep"));
+            return Ok(());
         }
-        for name in self.root.folders(path)? {
-            self.folder(&join(path, &name), depth + 1)?;
+        for name in inside.iter().filter(|name| !name.starts_with('.')) {
+            self.folder(&join(path, name), depth + 1)?;
         }
         Ok(())
     }
@@ -81,7 +90,7 @@ impl Walk<'_> {
         self.hash.update(relative.as_bytes());
         self.hash.update((bytes.len() as u64).to_le_bytes());
         self.hash.update(&bytes);
-        self.tree.bytes += bytes.len() as u64;
+        self.bytes += bytes.len() as u64;
         Ok(Some(value))
     }
 

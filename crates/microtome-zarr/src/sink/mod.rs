@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use self::document::Dataset;
 use self::file::UnitFile;
 use self::publish::Partial;
+pub use self::publish::check_output;
 use self::unit::ZarrUnit;
 use crate::codec::{Codec, Shelf};
 use crate::layout::Layout;

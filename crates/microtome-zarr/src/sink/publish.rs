@@ -30,9 +30,6 @@ impl Partial {
         let aside = sibling(out, &format!(".replaced-{short}"))?;
         check_output(out, overwrite)?;
         for unfinished in unfinished(out)? {
-            if !overwrite {
-                return Err(WriteError::Unfinished { path: unfinished });
-            }
             remove(&unfinished)?;
         }
         fs::create_dir(&dir).map_err(|e| WriteError::os(&dir, "create", e))?;
@@ -47,7 +44,7 @@ impl Partial {
     /// Brings everything to the disk and gives it its name.
     pub(super) fn publish(&self) -> Result<(), WriteError> {
         sync(&self.dir)?;
-        check_output(&self.out, self.overwrite)?;
+        check_place(&self.out, self.overwrite)?;
         let replaces = fs::symlink_metadata(&self.out).is_ok();
         if replaces {
             rename(&self.out, &self.aside)?;
@@ -87,8 +84,21 @@ fn sibling(out: &Path, suffix: &str) -> Result<PathBuf, WriteError> {
     Ok(parent(out).join(name))
 }
 
+/// Refuses what stands in the way of an output: one that is there, an unfinished one, a folder that is not there.
+/// Nothing is changed.
+///
+/// # Errors
+/// [`WriteError`] naming it.
+pub fn check_output(out: &Path, overwrite: bool) -> Result<(), WriteError> {
+    check_place(out, overwrite)?;
+    match unfinished(out)?.into_iter().next() {
+        Some(path) if !overwrite => Err(WriteError::Unfinished { path }),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses an output that is there, unless it may be replaced and is something we may remove.
-fn check_output(out: &Path, overwrite: bool) -> Result<(), WriteError> {
+fn check_place(out: &Path, overwrite: bool) -> Result<(), WriteError> {
     let found = match fs::symlink_metadata(out) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(WriteError::os(out, "look at", e)),
@@ -99,8 +109,8 @@ fn check_output(out: &Path, overwrite: bool) -> Result<(), WriteError> {
     }
     let empty = || fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
     if found.is_dir() && !crate::is_zarr(out) && !empty() {
-        let why = "a folder is there that is no Zarr, and replacing it would remove all it holds; give another name";
-        return Err(WriteError::Unsupported { path: out.to_owned(), why: why.to_owned() });
+        let why = "it is a folder that is no Zarr, and all it holds would be removed".to_owned();
+        return Err(WriteError::NotReplaced { path: out.to_owned(), why });
     }
     Ok(())
 }
