@@ -135,6 +135,15 @@ pub(crate) fn check_raw(spot: &Spot<'_>, segment: Segment, skip: u64, len: u64) 
     }
 }
 
+/// Checks that a compressed segment can have the pixels it should, before they are given memory.
+pub(crate) fn check_ratio(spot: &Spot<'_>, codec: &Codec, segment: Segment, decoded: u64) -> Result<(), ReadError> {
+    if decoded <= segment.bytes.saturating_mul(codec.most_ratio).saturating_add(64) {
+        return Ok(());
+    }
+    let why = format!("{} bytes of {} cannot decode to the {decoded} bytes expected", segment.bytes, codec.name);
+    Err(spot.corrupt(segment, why))
+}
+
 fn short(found: u64, expected: u64, codec: &str) -> String {
     format!("it has {found} bytes of pixels, expected {expected} ({codec}); the file is probably truncated")
 }
@@ -142,13 +151,13 @@ fn short(found: u64, expected: u64, codec: &str) -> String {
 /// Most bytes that [`Fetch`] takes from the pool at once for a segment of this layout, the decoded rows included.
 pub(crate) fn scratch(layout: &Layout) -> u64 {
     let decoded = layout.tile_bytes(0);
-    if matches!(&layout.codec, Ok(c) if c.name == "none") {
-        return decoded.min(RAW_BLOCK.max(layout.row_bytes));
+    if layout.is_uncompressed() {
+        return BufferPool::charged(decoded.min(RAW_BLOCK.max(layout.row_bytes)));
     }
     let encoded = layout.most_encoded.min(layout.encoded_cap());
     let predicted = if layout.predictor() == 3 { layout.row_bytes } else { 0 };
     let last = if layout.is_tiled() || layout.tags.height.is_multiple_of(layout.tile_height) { 0 } else { decoded };
-    decoded + encoded + last.max(predicted) + 3 * 64
+    [decoded, encoded, last.max(predicted)].into_iter().map(BufferPool::charged).sum()
 }
 
 /// Rows of raw strips that are not read straight into the result pass through a block of about this size.

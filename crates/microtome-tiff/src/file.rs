@@ -77,14 +77,19 @@ pub(crate) struct Window<'a> {
     bytes: Vec<u8>,
     start: u64,
     next_len: usize,
+    /// Where the last read that was asked for ended.
+    last: u64,
 }
 
-const LEAST: usize = 1 << 10;
+/// Enough for the tags of most pages and the values beside them.
+const LEAST: usize = 512;
+/// A gap that costs less to read over than a read of its own.
+const GAP: u64 = 4 << 10;
 const MOST: usize = 256 << 10;
 
 impl<'a> Window<'a> {
     pub(crate) fn new(file: &'a SourceFile) -> Window<'a> {
-        Window { file, bytes: Vec::new(), start: 0, next_len: 4 << 10 }
+        Window { file, bytes: Vec::new(), start: 0, next_len: 4 << 10, last: 0 }
     }
 
     pub(crate) fn file(&self) -> &'a SourceFile {
@@ -104,17 +109,17 @@ impl<'a> Window<'a> {
                 file_bytes: self.file.size,
             });
         };
-        let have = self.start + self.bytes.len() as u64;
-        if offset < self.start || end > have {
-            self.load(offset, len, have)?;
+        if offset < self.start || end > self.start + self.bytes.len() as u64 {
+            self.load(offset, len)?;
         }
+        self.last = end;
         let at = (offset - self.start) as usize;
         Ok(&self.bytes[at..at + len])
     }
 
-    fn load(&mut self, offset: u64, len: usize, have: u64) -> Result<(), ReadError> {
-        let follows = offset >= self.start && offset <= have.saturating_add(LEAST as u64);
-        self.next_len = if follows { (self.next_len * 2).min(MOST) } else { (self.next_len / 2).max(LEAST) };
+    fn load(&mut self, offset: u64, len: usize) -> Result<(), ReadError> {
+        let follows = offset >= self.start && offset <= self.last.saturating_add(GAP);
+        self.next_len = if follows { (self.next_len * 2).min(MOST) } else { LEAST };
         let left = self.file.size - offset;
         let want = (self.next_len.max(len) as u64).min(left) as usize;
         self.bytes.resize(want, 0);

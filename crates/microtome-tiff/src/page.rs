@@ -174,10 +174,14 @@ impl Layout {
         self.row_bytes.saturating_mul(rows).saturating_mul(self.across * self.sample_planes)
     }
 
+    /// Whether stored bytes are pixels, packed or not, so that any rows can be read apart.
+    pub(crate) fn is_uncompressed(&self) -> bool {
+        matches!(self.codec, Ok(c) if c.name == "none")
+    }
+
     /// Whether stored bytes are those in memory, but for byte order.
     pub(crate) fn is_raw(&self) -> bool {
-        let plain = matches!(self.codec, Ok(c) if c.name == "none");
-        plain && self.packing == Packing::Whole && self.tags.fill_order != 2
+        self.is_uncompressed() && self.packing == Packing::Whole && self.tags.fill_order != 2
     }
 
     /// Most stored bytes of a tile that are of use: what is beyond cannot belong to it.

@@ -6,7 +6,7 @@
 use microtome_array::BufferPool;
 use microtome_io::{ReadCount, ReadError};
 
-use crate::fetch::{Fetch, RAW_BLOCK, check_raw, is_whole};
+use crate::fetch::{Fetch, RAW_BLOCK, check_ratio, check_raw, is_whole};
 use crate::file::SourceFile;
 use crate::index::{PageIndex, Segment};
 use crate::page::{Layout, Packing};
@@ -114,10 +114,12 @@ impl<'a> PlaneReader<'a> {
             location: part.spot.to_string(),
             hint: refusal.hint.to_owned(),
         })?;
-        if codec.name == "none" {
+        if layout.is_uncompressed() {
             return self.raw(part, &target, out, at);
         }
-        let stored = layout.tile_bytes(part.top / layout.tile_height) as usize;
+        let stored = layout.tile_bytes(part.top / layout.tile_height);
+        check_ratio(&part.spot, codec, part.segment, stored)?;
+        let stored = stored as usize;
         if target.takes_all(part) {
             let to = at + target.row_start(part.rows.start);
             return self.fetch.decode(&part.spot, codec, part.segment, &mut out[to..to + stored]);
@@ -140,6 +142,7 @@ impl<'a> PlaneReader<'a> {
             let swap = if layout.swap { layout.dtype.component_size() } else { 0 };
             return self.push(Pending { file: part.spot.file, offset, at: to, len, swap }, out);
         }
+        check_raw(&part.spot, part.segment, skip, rows * layout.row_bytes)?; // before anything is allocated
         let per_block = (RAW_BLOCK / layout.row_bytes).clamp(1, rows);
         let mut block = self.fetch.pool.take((per_block * layout.row_bytes) as usize);
         let mut row = part.rows.start;

@@ -42,7 +42,7 @@ pub(crate) fn walk(file: &SourceFile, limits: &Limits) -> Result<Headers, ReadEr
         header,
         limits,
         headers: Headers::default(),
-        visited: HashSet::new(),
+        visited: Visited::default(),
         tag_bytes: 0,
         page: Scratch::default(),
         pending: Vec::new(),
@@ -58,11 +58,29 @@ struct Walker<'a> {
     header: Header,
     limits: &'a Limits,
     headers: Headers,
-    visited: HashSet<u64>,
+    visited: Visited,
     tag_bytes: u64,
     page: Scratch,
     /// SubIFDs seen, by page of the chain.
     pending: Vec<(u32, Vec<u64>)>,
+}
+
+/// The offsets of IFDs that were read: mostly each lies after the one before, which a list holds without hashing.
+#[derive(Default)]
+struct Visited {
+    ascending: Vec<u64>,
+    others: HashSet<u64>,
+}
+
+impl Visited {
+    /// Adds an offset; `false` if it was there.
+    fn insert(&mut self, at: u64) -> bool {
+        if self.ascending.last().is_none_or(|&last| at > last) {
+            self.ascending.push(at);
+            return true;
+        }
+        self.ascending.binary_search(&at).is_err() && self.others.insert(at)
+    }
 }
 
 /// The page being read; its vectors are used again for the next one.
@@ -118,15 +136,16 @@ impl Walker<'_> {
 
     fn check_pages(&self) -> Result<(), ReadError> {
         let found = u64::from(self.headers.index.len()) + 1;
-        self.within("number of pages", found, self.limits.pages.min(u64::from(u32::MAX / 2)), String::new())
+        self.within("number of pages", found, self.limits.pages.min(u64::from(u32::MAX / 2)))
     }
 
-    fn within(&self, what: &str, found: u64, limit: u64, location: String) -> Result<(), ReadError> {
+    /// Checks a limit; `what` is put into words only when it is passed, for this runs for each tag.
+    fn within(&self, what: impl std::fmt::Display, found: u64, limit: u64) -> Result<(), ReadError> {
         if found <= limit {
             return Ok(());
         }
         let path = self.window.file().path().to_owned();
-        Err(ReadError::OverLimit { path, what: what.to_owned(), location, found, limit })
+        Err(ReadError::OverLimit { path, what: what.to_string(), location: String::new(), found, limit })
     }
 
     /// Reads one IFD into the index and gives the offset of the next.
@@ -134,7 +153,7 @@ impl Walker<'_> {
         let location = |e| locate(e, number);
         let count = self.header.entry_count(&mut self.window, at).map_err(location)?;
         let bytes = self.header.ifd_bytes(count);
-        self.within("tag table (bytes)", bytes, self.limits.tag_bytes, format!("page {number}"))?;
+        self.within("tag table (bytes)", bytes, self.limits.tag_bytes).map_err(location)?;
         let mut ifd = std::mem::take(&mut self.page.ifd);
         ifd.clear();
         let body = at + self.header.count_size();
@@ -146,12 +165,12 @@ impl Walker<'_> {
         }
         let next = self.header.next(&ifd, count);
         self.page.ifd = ifd;
-        self.finish(number)?;
+        self.finish().map_err(location)?;
         Ok(next)
     }
 
     /// Adds the page to the index.
-    fn finish(&mut self, number: u32) -> Result<(), ReadError> {
+    fn finish(&mut self) -> Result<(), ReadError> {
         let page = &mut self.page;
         if page.tags.tile.0 == 0 {
             let rows = if page.rows_per_strip == 0 { u64::MAX } else { page.rows_per_strip };
@@ -161,18 +180,17 @@ impl Walker<'_> {
             page.derive_sizes();
         }
         let pixels = page.tags.width.saturating_mul(page.tags.height);
-        self.within("number of pixels", pixels, self.limits.plane_pixels, String::new())
-            .map_err(|e| locate(e, number))?;
+        self.within("number of pixels", pixels, self.limits.plane_pixels)?;
         self.headers.index.push(&self.page.tags, &self.page.offsets, &self.page.sizes);
         let newest = self.headers.index.len() - 1;
-        if let Some(layout) = self.headers.index.layout(newest)
-            && !layout.is_raw()
-            && layout.codec.is_ok()
-        {
-            let bytes = layout.row_bytes * layout.tile_height;
-            let what = if layout.is_tiled() { "bytes of a tile" } else { "bytes of a strip" };
-            self.within(what, bytes, self.limits.tile_bytes, format!("page {number}"))?;
-        }
+        let Some(layout) = self.headers.index.layout(newest).filter(|l| l.codec.is_ok()) else { return Ok(()) };
+        // Of raw strips any rows can be read apart; anything else is decoded whole.
+        let (what, rows) = match (layout.is_uncompressed(), layout.is_tiled()) {
+            (true, _) => ("bytes of a stored row", 1),
+            (false, true) => ("bytes of a tile", layout.tile_height),
+            (false, false) => ("bytes of a strip", layout.tile_height),
+        };
+        self.within(what, layout.row_bytes * rows, self.limits.tile_bytes)?;
         Ok(())
     }
 
@@ -233,11 +251,10 @@ impl Walker<'_> {
     fn check(&mut self, entry: &Entry) -> Result<Option<usize>, ReadError> {
         let Some(size) = entry.type_size() else { return Ok(None) };
         let bytes = entry.count.saturating_mul(size);
-        let what = format!("value of tag {} (bytes)", entry.tag);
-        self.within(&what, bytes, self.limits.tag_bytes, String::new())?;
+        self.within(format_args!("value of tag {} (bytes)", entry.tag), bytes, self.limits.tag_bytes)?;
         if bytes > 8 {
             self.tag_bytes = self.tag_bytes.saturating_add(bytes);
-            self.within("sum of tag values (bytes)", self.tag_bytes, self.limits.total_tag_bytes, String::new())?;
+            self.within("sum of tag values (bytes)", self.tag_bytes, self.limits.total_tag_bytes)?;
         }
         Ok(Some(bytes as usize))
     }
@@ -367,4 +384,16 @@ fn wants(tag: Tag) -> bool {
             | Tag::ChromaSubsampling
             | IMAGE_DEPTH
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_new_once_in_any_order() {
+        let mut visited = Visited::default();
+        let new: Vec<bool> = [8, 100, 50, 200, 100, 50, 8, 60].into_iter().map(|at| visited.insert(at)).collect();
+        assert_eq!(new, [true, true, true, true, false, false, false, true]);
+    }
 }

@@ -3,13 +3,13 @@
 //! `MICROTOME_CORPUS` names a folder with a `MANIFEST.csv` (a row per series; columns as the corpus explains them).
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-mod common;
+mod support;
 
 use std::collections::HashMap;
 
-use common::{axes_of, folder, read_all, sha256, table};
 use microtome_array::Axis;
 use microtome_io::{Limits, ReadError, Reader, SceneInfo};
+use support::{axes_of, folder, read_all, sha256, table};
 
 type Row = HashMap<String, String>;
 

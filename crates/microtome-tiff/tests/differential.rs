@@ -1,13 +1,13 @@
 //! Files of the `tiff` crate's encoder, and its decoder as a second opinion on our pixels.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-mod common;
+mod support;
 
 use std::fs::File;
 use std::path::Path;
 
-use common::read_all;
 use microtome_io::{Limits, contract};
+use support::read_all;
 use tiff::decoder::{Decoder, DecodingResult};
 use tiff::encoder::{Compression, DeflateLevel, Predictor, TiffEncoder, TiffKindBig, colortype};
 

@@ -2,14 +2,14 @@
 //! every reader.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-mod common;
+mod support;
 
 use std::path::{Path, PathBuf};
 
-use common::{read_all, sha256};
 use microtome_array::Axis;
 use microtome_io::{Limits, Reader, contract};
 use serde_json::{Value, json};
+use support::{read_all, sha256};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")

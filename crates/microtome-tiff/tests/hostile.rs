@@ -3,12 +3,12 @@
 //! `MICROTOME_CORPUS` names a folder with `hostile/MANIFEST.csv` (columns `path`, `kind`, `expected`).
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-mod common;
+mod support;
 
 use std::time::{Duration, Instant};
 
-use common::{folder, read_all, table};
 use microtome_io::{Limits, Reader};
+use support::{folder, read_all, table};
 
 /// Scenes larger than this are not read: what is asked here is how a reader fails, not how much it reads.
 const MOST_BYTES: u64 = 256 << 20;

@@ -1,14 +1,14 @@
 //! Kinds of TIFF that metadata or pages tell apart: stacks without headers, sets of files, pyramids, damage.
 
-mod common;
+mod support;
 
 use std::path::{Path, PathBuf};
 
-use common::build::{PageSpec, page, tiff};
-use common::{read_all, sha256};
 use microtome_array::{ArraySpec, Axis, BufferPool, PerAxis, Pixels, Region};
 use microtome_io::{Limits, Place, ReadContext, ReadError, Reader, contract, read_region};
 use microtome_tiff::{TiffReader, open};
+use support::build::{PageSpec, page, tiff};
+use support::{read_all, sha256};
 
 struct Dir(tempfile::TempDir);
 
@@ -244,6 +244,23 @@ fn a_short_strip_names_plane_page_offset_and_sizes() {
     let error = read_all(&dir.open("short.tif", &tiff(&[page(4, 4, 0), short])), 0).unwrap_err().to_string();
     for part in ["strip 1 at offset", "(5 bytes)", "plane t=1 c=0 z=0, page 1", "has 5 bytes of pixels, expected 8"] {
         assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
+fn small_files_that_claim_huge_tiles_are_refused_before_they_take_memory() {
+    let dir = Dir::new();
+    let tile = |width: u32, compression: u32| {
+        let tags = vec![(322, vec![width]), (323, vec![1024]), (259, vec![compression])];
+        tiff(&[PageSpec { tags, strips: vec![vec![1; 16]], ..page(4, 4, 0) }])
+    };
+    for (width, compression) in [(1 << 31, 1), (1 << 31, 8)] {
+        let found = open(&dir.write("huge.tif", &tile(width, compression)), &Limits::default());
+        assert!(matches!(found, Err(ReadError::OverLimit { .. })), "{found:?}");
+    }
+    for compression in [1, 5, 8, 32773, 50000] {
+        let error = read_all(&dir.open("large.tif", &tile(1 << 19, compression)), 0).unwrap_err().to_string();
+        assert!(error.contains("bytes expected") || error.contains("expected 2097152"), "{compression}: {error}");
     }
 }
 

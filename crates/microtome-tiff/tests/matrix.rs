@@ -2,14 +2,14 @@
 //! predictor, strips and tiles, samples together and apart. `MICROTOME_PYTHON` names a Python with these packages.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-mod common;
+mod support;
 
 use std::path::Path;
 use std::process::Command;
 
-use common::{axes_of, folder, read_all, sha256};
 use microtome_io::{Limits, Reader, contract};
 use serde::Deserialize;
+use support::{axes_of, folder, read_all, sha256};
 
 #[derive(Deserialize)]
 struct Entry {

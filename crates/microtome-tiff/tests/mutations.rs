@@ -1,14 +1,14 @@
 //! Small valid files, cut and changed at random: an error or pixels, never a panic, never long.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-mod common;
+mod support;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::read_all;
 use microtome_io::{Limits, ReadError, Reader};
 use proptest::prelude::*;
+use support::read_all;
 
 const SAMPLES: [&str; 5] = ["plain.tif", "cells.ome.tif", "tiled-big.tif", "imagej.tif", "rgb.tif"];
 
@@ -35,7 +35,7 @@ fn open_and_read(bytes: &[u8]) -> Result<(), ReadError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), ..ProptestConfig::default() })]
 
     #[test]
     fn changed_bytes_give_an_error_or_pixels(

@@ -6,7 +6,7 @@ use libdeflater::{DecompressionError, Decompressor};
 
 use super::{Codec, Fault};
 
-pub(super) const CODEC: Codec = Codec { codes: &[8, 32946], name: "deflate", predicts: true, decode };
+pub(super) const CODEC: Codec = Codec { codes: &[8, 32946], name: "deflate", predicts: true, most_ratio: 1040, decode };
 
 thread_local! {
     static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());

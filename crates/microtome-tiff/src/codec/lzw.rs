@@ -7,7 +7,7 @@ use weezl::{BitOrder, LzwStatus};
 
 use super::{Codec, Fault};
 
-pub(super) const CODEC: Codec = Codec { codes: &[5], name: "lzw", predicts: true, decode };
+pub(super) const CODEC: Codec = Codec { codes: &[5], name: "lzw", predicts: true, most_ratio: 4096, decode };
 
 thread_local! {
     static DECODER: RefCell<Decoder> = RefCell::new(Decoder::with_tiff_size_switch(BitOrder::Msb, 8));

@@ -17,6 +17,8 @@ pub(crate) struct Codec {
     pub(crate) name: &'static str,
     /// Whether the tag Predictor applies to it.
     pub(crate) predicts: bool,
+    /// Most bytes that a byte can decode to, so that a small strip that claims to be a large one costs no memory.
+    pub(crate) most_ratio: u64,
     /// Decodes into `out` and gives the number of bytes written.
     pub(crate) decode: fn(encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault>,
 }

@@ -2,7 +2,7 @@
 
 use super::{Codec, Fault};
 
-pub(super) const CODEC: Codec = Codec { codes: &[32773], name: "packbits", predicts: true, decode };
+pub(super) const CODEC: Codec = Codec { codes: &[32773], name: "packbits", predicts: true, most_ratio: 64, decode };
 
 #[expect(clippy::unnecessary_wraps, reason = "one signature for every codec")]
 fn decode(mut encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {

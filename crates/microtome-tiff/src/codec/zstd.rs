@@ -6,7 +6,8 @@ use zstd::bulk::Decompressor;
 
 use super::{Codec, Fault};
 
-pub(super) const CODEC: Codec = Codec { codes: &[50000, 34926], name: "zstd", predicts: true, decode };
+pub(super) const CODEC: Codec =
+    Codec { codes: &[50000, 34926], name: "zstd", predicts: true, most_ratio: 1 << 17, decode };
 
 thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
