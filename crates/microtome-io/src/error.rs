@@ -157,6 +157,14 @@ pub enum WriteError {
         /// The partial path.
         path: PathBuf,
     },
+    /// Something is there that is not ours to replace, whatever was asked for.
+    #[error("{} is not replaced: {why}; give another name", path.display())]
+    NotReplaced {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        why: String,
+    },
     /// The sink cannot hold such an array.
     #[error("{} cannot hold this: {why}", path.display())]
     Unsupported {

@@ -28,7 +28,7 @@ pub struct ReadContext<'a> {
 pub struct ReadCount {
     /// Bytes taken from storage, as stored.
     pub fetched: u64,
-    /// Bytes decoded to give the region, those outside it included.
+    /// Bytes of the pixels of all granules that the region touches, cut to the array: what an estimate counts too.
     pub decoded: u64,
 }
 

@@ -198,6 +198,16 @@ mod tests {
     }
 
     #[test]
+    fn every_nan_becomes_the_same_nan() {
+        for bits in [0xfff8_0000_0000_1234, 0x7ff0_0000_0000_0001, 0x7fff_ffff_ffff_ffff] {
+            let nan = f64::from_bits(bits);
+            assert_eq!(<f64 as Number>::from_f64(nan).to_bits(), f64::NAN.to_bits());
+            assert_eq!(<f32 as Number>::from_f64(nan).to_bits(), f32::NAN.to_bits());
+            assert_eq!(<f16 as Number>::from_f64(nan).to_bits(), f16::NAN.to_bits());
+        }
+    }
+
+    #[test]
     fn f16_ends_in_infinity_and_in_zero() {
         assert_eq!(nearest_f16(65519.999), f16::MAX);
         assert_eq!(nearest_f16(65520.0), f16::INFINITY);

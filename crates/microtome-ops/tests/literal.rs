@@ -100,6 +100,7 @@ fn a_mean_of_bool_says_what_to_ask_for() {
 #[test]
 fn sums_of_integers_have_64_bits() {
     assert_eq!(sum::<u8, u64>(&[255; 1000]), 255_000);
+    assert_eq!(sum::<u16, u64>(&vec![65535; 40_000]), 2_621_400_000); // past 31 bits: needs the wider accumulator
     assert_eq!(sum::<u32, u64>(&[u32::MAX; 3]), 12_884_901_885);
     assert_eq!(sum::<i8, i64>(&[-128; 300]), -38_400);
     assert_eq!(sum::<i32, i64>(&[i32::MIN, i32::MIN]), -4_294_967_296);

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use microtome_array::{ArrayError, ArraySpec, Axis, PixelsMut, Region, Shape};
-use microtome_io::{ImageInfo, Limits, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
+use microtome_array::{ArrayError, ArraySpec, Axis, ChunkGrid, PixelsMut, Region, Shape};
+use microtome_io::{ImageInfo, LevelInfo, Limits, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
 use sha2::{Digest, Sha256};
 
 use crate::plane::{Page, PlaneReader, Window};
@@ -180,7 +180,8 @@ impl Reader for TiffReader {
                 }
             }
         }
-        planes.finish(out.bytes())
+        let count = planes.finish(out.bytes())?;
+        Ok(ReadCount { decoded: touched(&self.info.scenes[at.scene].levels[at.level], spec, region), ..count })
     }
 
     fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {
@@ -188,4 +189,11 @@ impl Reader for TiffReader {
         let full_width = region.len(Axis::X) == spec.shape.get(Axis::X);
         if level.direct && full_width { 0 } else { level.scratch }
     }
+}
+
+/// Bytes of pixels of the granules that a region touches, cut to the array: what plans count, whatever is stored beyond
+/// the edges, and however bits are packed.
+fn touched(level: &LevelInfo, spec: ArraySpec, region: &Region) -> u64 {
+    let grid = ChunkGrid::new(spec.shape, level.storage.granule);
+    grid.map_or(0, |grid| grid.box_region(&grid.covering(region)).shape().bytes(spec.dtype))
 }

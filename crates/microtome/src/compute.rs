@@ -75,6 +75,7 @@ impl Store {
         options: &ZarrOptions,
     ) -> Result<Store, WriteError> {
         let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
+        microtome_zarr::check_output(path, options.overwrite)?;
         let sink = microtome_zarr::create(path, array.spec(), &meta, options)?;
         Ok(Store { array: array.clone(), sink: Box::new(sink), path: path.to_owned() })
     }

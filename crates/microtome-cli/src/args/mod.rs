@@ -128,6 +128,9 @@ pub(crate) struct ChecksumArgs {
     /// TIFF files, OME-Zarr folders
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+    /// Only this scene: its number, identity or name
+    #[arg(long, value_name = "SCENE", env = "MICROTOME_SCENE", hide_env = true)]
+    pub(crate) scene: Option<String>,
     /// Another order of axes, as TZCYX; letters that are no axis, as I or Q, stand for pages in file order
     #[arg(long, value_name = "AXES", env = "MICROTOME_AXES", hide_env = true, value_parser = AxisOrder::parse)]
     pub(crate) axes: Option<AxisOrder>,

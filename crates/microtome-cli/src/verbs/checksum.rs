@@ -14,15 +14,20 @@ use crate::output::Output;
 
 pub(super) fn run(args: &ChecksumArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
     let order = args.axes.clone().unwrap_or_default();
-    each(&args.paths, everywhere.json, output, |path| sums(path, &order))
+    each(&args.paths, everywhere.json, output, |path| sums(path, args.scene.as_deref(), &order))
 }
 
-fn sums(path: &Path, order: &AxisOrder) -> Result<Answer<ImageSums>, CliError> {
+fn sums(path: &Path, scene: Option<&str>, order: &AxisOrder) -> Result<Answer<ImageSums>, CliError> {
     let image = Image::open(path)?;
+    let scenes = match scene {
+        Some(name) => vec![image.scene_named(name)?],
+        None => image.scenes().collect(),
+    };
     let mut sums = ImageSums::new(image.info());
     let mut text = String::new();
-    for (index, scene) in image.scenes().enumerate() {
-        let sum = SceneSum::new(scene.info(), checksum(image.reader().as_ref(), index, order)?);
+    for scene in scenes {
+        let hash = checksum(scene.reader().as_ref(), scene.place().scene, order)?;
+        let sum = SceneSum::new(scene.info(), hash);
         let separator = if sum.name.is_empty() { "" } else { " " };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}  {} {}{separator}{}", sum.sha256, path.display(), sum.index, sum.name);

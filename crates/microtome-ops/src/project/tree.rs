@@ -26,17 +26,15 @@ pub(super) fn state_bytes(pixels: u64, length: u64) -> u64 {
 /// Starts a fold that adds floats.
 pub(super) fn start(frame: Frame, method: Projection, pool: &BufferPool) -> Result<Box<dyn FoldState>, OpError> {
     let mean = method == Projection::Mean;
-    let (levels, spare, pool) = (Vec::new(), Vec::new(), pool.clone());
+    let (levels, pool) = (Vec::new(), pool.clone());
     dispatch!(frame.input(), T => {
-        Ok(Box::new(Tree::<T> { frame, levels, spare, pool, mean, kind: PhantomData }))
+        Ok(Box::new(Tree::<T> { frame, levels, pool, mean, kind: PhantomData }))
     }, else Err(super::complex(frame.input())))
 }
 
 struct Tree<T> {
     frame: Frame,
     levels: Vec<Option<Buffer>>,
-    /// Buffers that were carried away, for later levels: what is taken from the pool stays until the end.
-    spare: Vec<Buffer>,
     pool: BufferPool,
     mean: bool,
     kind: PhantomData<T>,
@@ -97,13 +95,12 @@ impl<T: Number> Tree<T> {
             sums.iter_mut().zip(&*partial).for_each(|(sum, right)| *sum += right);
         }
         self.levels[carries] = Some(target);
-        self.spare.append(&mut carried);
         Ok(())
     }
 
     fn new_level(&mut self) -> Buffer {
         let bytes = self.frame.values() * size_of::<f64>();
-        self.spare.pop().unwrap_or_else(|| self.pool.take(bytes))
+        self.pool.take(bytes)
     }
 }
 
