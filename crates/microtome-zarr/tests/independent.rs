@@ -78,7 +78,43 @@ fn check(path: &Path, entry: &Value) -> Result<(), String> {
     if found != entry["sha256"] || pixels.spec().dtype.name() != entry["dtype"] {
         return Err(format!("{} {found}, expected {} {}", pixels.spec().dtype, entry["dtype"], entry["sha256"]));
     }
+    if entry["kind"] == "image" {
+        described(&reader, entry)?;
+    }
     contract::reader(&reader, 5);
+    Ok(())
+}
+
+/// Levels, pixel sizes and channels of an image.
+fn described(reader: &dyn Reader, entry: &Value) -> Result<(), String> {
+    let scene = &reader.info().scenes[0];
+    let axes = letters(entry, 0);
+    let along = |list: &str, axis: char| axes.find(axis).map_or(Value::Null, |n| entry[list][n].clone());
+    for (level, expected) in entry["levels"].as_array().unwrap().iter().enumerate() {
+        let region = scene.levels[level].shape.region();
+        let pixels = read_region(reader, Place { scene: 0, level }, &region).map_err(|e| e.to_string())?;
+        if sha256(&pixels, &axes) != expected["sha256"] {
+            return Err(format!("level {level} has other pixels"));
+        }
+        let halved = f64::from(1 << level);
+        if scene.levels[level].downsample[3..5] != [halved, halved] {
+            return Err(format!("level {level} is smaller by {:?}", scene.levels[level].downsample));
+        }
+    }
+    let size = &scene.pixel_size;
+    let time = scene.time_increment.as_ref().map(|q| (q.value, q.unit.as_str()));
+    let found = serde_json::json!([size.z, size.y, size.x, size.unit, time.map(|t| t.0), time.map(|t| t.1)]);
+    let [z, y, x, t] = ['Z', 'Y', 'X', 'T'].map(|axis| along("scale", axis));
+    let expected = serde_json::json!([z, y, x, along("units", 'X'), t, along("units", 'T')]);
+    if found != expected {
+        return Err(format!("sizes are {found}, expected {expected}"));
+    }
+    for (channel, expected) in scene.channels.iter().zip(entry["channels"].as_array().unwrap()) {
+        if serde_json::json!([channel.name, channel.color]) != serde_json::json!([expected["name"], expected["color"]])
+        {
+            return Err(format!("{channel:?}, expected {expected}"));
+        }
+    }
     Ok(())
 }
 
@@ -154,7 +190,12 @@ fn the_bundled_images_are_what_their_makers_say() {
             (&expected[name], microtome_zarr::open(&fixtures.join(name), &Limits::default()).unwrap());
         contract::reader(&reader, 9);
         let scene = &reader.info().scenes[0];
-        assert_eq!(sha256(&whole(&reader, 0).unwrap(), "TCZYX"), expected["sha256"], "{name}");
+        for (level, expected) in expected["levels"].as_array().unwrap().iter().enumerate() {
+            let region = scene.levels[level].shape.region();
+            let pixels = read_region(&reader, Place { scene: 0, level }, &region).unwrap();
+            assert_eq!(sha256(&pixels, "TCZYX"), expected["sha256"], "{name} level {level}");
+        }
+        assert_eq!(serde_json::json!(scene.time_increment), expected["time_increment"], "{name}");
         assert_eq!(serde_json::json!(scene.shape().present()), expected["shape"], "{name}");
         assert_eq!(reader.info().format, expected["format"].as_str().unwrap(), "{name}");
         let names: Vec<&str> = expected["channels"]

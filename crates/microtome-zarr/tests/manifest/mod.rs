@@ -1,4 +1,5 @@
 //! What the tests on a corpus share: its tables, scenes read whole, and sums in another order of axes.
+#![allow(clippy::print_stderr, reason = "a test may")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::HashMap;
