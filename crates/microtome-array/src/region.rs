@@ -8,9 +8,24 @@ use crate::{ArrayError, Axis, PerAxis, Shape};
 
 /// A half-open box in pixels: `start` up to, not including, `end` on each axis.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Corners")]
 pub struct Region {
     start: PerAxis<u64>,
     end: PerAxis<u64>,
+}
+
+/// A region as it comes from a text: not checked yet.
+#[derive(Deserialize)]
+struct Corners {
+    start: PerAxis<u64>,
+    end: PerAxis<u64>,
+}
+
+impl TryFrom<Corners> for Region {
+    type Error = ArrayError;
+    fn try_from(corners: Corners) -> Result<Region, ArrayError> {
+        Region::new(corners.start, corners.end)
+    }
 }
 
 impl Region {

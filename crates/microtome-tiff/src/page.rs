@@ -224,7 +224,8 @@ fn pixel_type(tags: &Tags) -> Option<(PixelType, Packing)> {
             64 => whole(PixelType::U64),
             2..=7 => Some((PixelType::U8, Packing::Bits(bits))),
             9..=15 => Some((PixelType::U16, Packing::Bits(bits))),
-            17..=31 => Some((PixelType::U32, Packing::Bits(bits))),
+            // Three whole bytes follow the file's byte order, which packed bits do not: refused, not guessed.
+            17..=23 | 25..=31 => Some((PixelType::U32, Packing::Bits(bits))),
             _ => None,
         },
         (SampleFormat::Int, 8) => whole(PixelType::I8),
@@ -299,6 +300,7 @@ mod tests {
         assert!(Layout::new(&Tags { width: 0, ..tags() }).is_err());
         assert!(Layout::new(&Tags { tile: (16, 0), ..tags() }).is_err());
         assert!(Layout::new(&Tags { bits: 255, ..tags() }).is_err());
+        assert!(Layout::new(&Tags { bits: 24, ..tags() }).is_err());
         assert!(Layout::new(&Tags { samples: 1 << 40, ..tags() }).is_err());
         assert!(Layout::new(&Tags { tile: (1 << 32, 1 << 32), samples: 65_535, ..tags() }).is_err());
     }
