@@ -51,3 +51,11 @@ fn nonsense_axes_are_refused() {
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{axes}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn one_scene_is_summed_alone() {
+    let Some(bench) = Bench::new() else { return };
+    let sums = bench.json("checksum fixtures/cells.ome.tif --scene cells");
+    assert_eq!(sums["scenes"][0]["sha256"], bench.sum("fixtures/cells.ome.tif"));
+    assert_eq!(bench.run(&["checksum", "fixtures/cells.ome.tif", "--scene", "1"]).code, 2);
+}
