@@ -23,7 +23,7 @@ pub(crate) struct Everywhere {
     pub(crate) log_level: LevelFilter,
     /// Threads that compute [default: all of this machine]
     #[arg(long, global = true, value_name = "N", env = "MICROTOME_THREADS", hide_env = true)]
-    #[arg(value_parser = number::positive)]
+    #[arg(value_parser = number::threads)]
     pub(crate) threads: Option<usize>,
     /// Budget for pixels, as 2GiB or 500MB [default: half of the memory this process may use]
     #[arg(long, global = true, value_name = "SIZE", env = "MICROTOME_MEMORY", hide_env = true)]

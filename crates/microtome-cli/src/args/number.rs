@@ -1,9 +1,13 @@
 //! Numbers as people write them: counts with `_`, sizes with units.
 
-/// A count of at least 1, as `8` or `1_000`.
-pub(super) fn positive(text: &str) -> Result<usize, String> {
+/// More threads than any machine has cores; a system that is asked for a million of them kills the process.
+const MOST_THREADS: u64 = 4096;
+
+/// A number of threads.
+pub(super) fn threads(text: &str) -> Result<usize, String> {
     match count(text)? {
         0 => Err("at least 1".to_owned()),
+        n if n > MOST_THREADS => Err(format!("at most {MOST_THREADS}")),
         n => Ok(n as usize),
     }
 }
@@ -26,8 +30,9 @@ mod tests {
     #[test]
     fn counts_take_underscores() {
         assert_eq!(count("1_000_000"), Ok(1_000_000));
-        assert_eq!(positive("7"), Ok(7));
-        assert!(positive("0").is_err());
+        assert_eq!(threads("7"), Ok(7));
+        assert!(threads("0").is_err());
+        assert!(threads("1_000_000").is_err());
         assert!(count("-3").is_err());
         assert!(count("many").is_err());
     }
