@@ -158,6 +158,17 @@ fn overwriting_does_not_remove_a_folder_that_is_no_zarr() {
 }
 
 #[test]
+fn overwriting_does_not_remove_a_folder_that_only_holds_a_zarr() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("experiment");
+    fs::create_dir_all(out.join("cells.zarr")).unwrap();
+    fs::write(out.join("cells.zarr/.zgroup"), r#"{"zarr_format": 2}"#).unwrap();
+    fs::write(out.join("notes.txt"), "…").unwrap();
+    assert!(small(&out, true).prepare("abc").is_err());
+    assert!(out.join("notes.txt").exists() && out.join("cells.zarr/.zgroup").exists());
+}
+
+#[test]
 fn an_unfinished_output_is_refused_until_it_may_be_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.zarr");

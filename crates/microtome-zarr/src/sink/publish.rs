@@ -108,11 +108,17 @@ fn check_place(out: &Path, overwrite: bool) -> Result<(), WriteError> {
         return Err(WriteError::Exists { path: out.to_owned() });
     }
     let empty = || fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
-    if found.is_dir() && !crate::is_zarr(out) && !empty() {
+    if found.is_dir() && !is_itself_zarr(out) && !empty() {
         let why = "it is a folder that is no Zarr, and all it holds would be removed".to_owned();
         return Err(WriteError::NotReplaced { path: out.to_owned(), why });
     }
     Ok(())
+}
+
+/// Whether a folder is a Zarr by its own files. Stricter than [`is_zarr`](crate::is_zarr), which also opens folders that
+/// only hold one: what can be read is more than what may be removed.
+fn is_itself_zarr(folder: &Path) -> bool {
+    crate::MARKS.iter().any(|mark| folder.join(mark).is_file())
 }
 
 /// Every unfinished output of this name, in order.
