@@ -79,3 +79,11 @@ fn the_least_budget_that_is_not_refused_is_enough() {
         assert!(plan.collect(&RunOptions { memory: least - 1, ..RunOptions::default() }).is_err(), "{name}");
     }
 }
+
+#[test]
+fn a_million_threads_are_refused() {
+    let (_, array) = pipelines().swap_remove(0);
+    let options = RunOptions { threads: 1_000_000, ..RunOptions::default() };
+    let error = Plan::compute(&array, Fusing::Full).collect(&options).unwrap_err();
+    assert_eq!(error.to_string(), "cannot start 1000000 threads: at most 1024 are started; give a smaller --threads");
+}

@@ -35,6 +35,9 @@ pub(crate) struct Done {
     pub(crate) peak: u64,
 }
 
+/// More threads than any machine has cores for; a slip of the keyboard must not bring it down.
+const MOST_THREADS: usize = 1024;
+
 /// Runs a stage.
 pub(crate) fn run(
     stage: &Stage,
@@ -43,6 +46,9 @@ pub(crate) fn run(
     options: &RunOptions,
 ) -> Result<Done, RunError> {
     let threads = options.threads.max(1);
+    if threads > MOST_THREADS {
+        return Err(RunError::Threads { threads, why: format!("at most {MOST_THREADS} are started") });
+    }
     let pool = ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|n| format!("microtome-{n}"))

@@ -128,6 +128,8 @@ pub(super) fn pixel_size(scale: Option<&[f64]>, axes: &[NamedAxis], map: &AxisMa
         let value = factors[axis].filter(|f| f.is_finite() && *f != 0.0)?;
         match (units[axis], &shared) {
             (Some(own), Some(shared)) => ome::length_unit(own).to(shared, value),
+            // NGFF wants a scale on every axis: 1 without a unit beside axes that have one says that nothing is known.
+            (None, Some(_)) if value == 1.0 => None,
             _ => Some(value),
         }
     };
