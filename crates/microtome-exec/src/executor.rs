@@ -17,7 +17,7 @@ use rayon::{Scope, ThreadPoolBuilder};
 use crate::counters::Tally;
 use crate::error::RunError;
 use crate::evaluate::{Evaluator, name};
-use crate::options::RunOptions;
+use crate::options::{MOST_THREADS, RunOptions};
 use crate::scheduler::{Command, Event, Scheduler, Window};
 use crate::values::LiveValues;
 
@@ -34,9 +34,6 @@ pub(crate) struct Done {
     pub(crate) windows: u64,
     pub(crate) peak: u64,
 }
-
-/// More threads than any machine has cores for; a slip of the keyboard must not bring it down.
-const MOST_THREADS: usize = 1024;
 
 /// Runs a stage.
 pub(crate) fn run(

@@ -17,6 +17,6 @@ mod values;
 
 pub use counters::{Counters, Snapshot};
 pub use error::RunError;
-pub use options::{CancelToken, RunOptions, default_memory};
+pub use options::{CancelToken, MOST_THREADS, RunOptions, default_memory};
 pub use plan::{Plan, RunReport};
 pub use scheduler::{Command, Event, Scheduler, Window};

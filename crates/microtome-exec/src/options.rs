@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::Counters;
 
+/// The most threads that a run starts: more than machines have cores, so that a slip of the keyboard brings none down.
+pub const MOST_THREADS: usize = 1024;
+
 /// How to run a plan.
 #[derive(Clone, Debug)]
 pub struct RunOptions {

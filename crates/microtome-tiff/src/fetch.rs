@@ -4,7 +4,7 @@
 //! filled up.
 
 use microtome_array::{Buffer, BufferPool};
-use microtome_io::{ReadCount, ReadError};
+use microtome_io::ReadError;
 
 use crate::codec::{Codec, Fault};
 use crate::index::Segment;
@@ -15,7 +15,7 @@ use crate::spot::Spot;
 /// Reads and decodes the strips and tiles of one read.
 pub(crate) struct Fetch<'a> {
     pub(crate) pool: &'a BufferPool,
-    pub(crate) count: ReadCount,
+    pub(crate) fetched: u64,
 }
 
 impl Fetch<'_> {
@@ -29,7 +29,7 @@ impl Fetch<'_> {
     ) -> Result<(), ReadError> {
         let offset = check_raw(spot, segment, skip, out.len() as u64)?;
         spot.file.read_exact(out, offset)?;
-        self.count += ReadCount { fetched: out.len() as u64, decoded: out.len() as u64 };
+        self.fetched += out.len() as u64;
         if spot.layout.tags.fill_order == 2 {
             reverse_bits(out);
         }
@@ -59,7 +59,6 @@ impl Fetch<'_> {
             return Err(spot.corrupt(segment, short(found as u64, out.len() as u64, codec.name)));
         }
         drop(encoded);
-        self.count.decoded += out.len() as u64;
         self.unpredict(spot.layout, out);
         Ok(())
     }
@@ -72,7 +71,7 @@ impl Fetch<'_> {
         let bytes = segment.bytes.min(spot.layout.encoded_cap());
         let mut encoded = self.pool.take(bytes as usize);
         spot.file.read_exact(encoded.bytes_mut(), segment.offset)?;
-        self.count.fetched += bytes;
+        self.fetched += bytes;
         if spot.layout.tags.fill_order == 2 {
             reverse_bits(encoded.bytes_mut());
         }

@@ -4,7 +4,7 @@
 //! file into the result with nothing between.
 
 use microtome_array::BufferPool;
-use microtome_io::{ReadCount, ReadError};
+use microtome_io::ReadError;
 
 use crate::fetch::{Fetch, RAW_BLOCK, check_ratio, check_raw, is_whole};
 use crate::file::SourceFile;
@@ -72,7 +72,7 @@ const SWAP_BLOCK: usize = 256 << 10;
 
 impl<'a> PlaneReader<'a> {
     pub(crate) fn new(pool: &'a BufferPool) -> Self {
-        PlaneReader { fetch: Fetch { pool, count: ReadCount::default() }, pending: None }
+        PlaneReader { fetch: Fetch { pool, fetched: 0 }, pending: None }
     }
 
     /// Reads `window` of `page` into `out[at..at + len]`, which holds that window of the plane and no more.
@@ -93,10 +93,10 @@ impl<'a> PlaneReader<'a> {
         Ok(())
     }
 
-    /// Reads what is pending and gives what all planes cost.
-    pub(crate) fn finish(mut self, out: &mut [u8]) -> Result<ReadCount, ReadError> {
+    /// Reads what is pending and gives the bytes that were taken from storage.
+    pub(crate) fn finish(mut self, out: &mut [u8]) -> Result<u64, ReadError> {
         self.flush(out)?;
-        Ok(self.fetch.count)
+        Ok(self.fetch.fetched)
     }
 
     fn part(&mut self, part: &Part<'a>, window: Window, out: &mut [u8], at: usize) -> Result<(), ReadError> {
@@ -105,7 +105,6 @@ impl<'a> PlaneReader<'a> {
         if part.segment.bytes == 0 {
             // A tile that was never written is 0 (the convention of GDAL and libtiff).
             target.zero(part, out, at);
-            self.fetch.count.decoded += layout.tile_bytes(part.top / layout.tile_height);
             return Ok(());
         }
         let codec = layout.codec.as_ref().map_err(|refusal| ReadError::Unsupported {
@@ -176,7 +175,7 @@ impl<'a> PlaneReader<'a> {
     fn flush(&mut self, out: &mut [u8]) -> Result<(), ReadError> {
         let Some(run) = self.pending.take() else { return Ok(()) };
         let bytes = &mut out[run.at..run.at + run.len];
-        self.fetch.count += ReadCount { fetched: run.len as u64, decoded: run.len as u64 };
+        self.fetch.fetched += run.len as u64;
         if run.swap == 0 {
             return run.file.read_exact(bytes, run.offset);
         }

@@ -180,8 +180,8 @@ impl Reader for TiffReader {
                 }
             }
         }
-        let count = planes.finish(out.bytes())?;
-        Ok(ReadCount { decoded: touched(&self.info.scenes[at.scene].levels[at.level], spec, region), ..count })
+        let fetched = planes.finish(out.bytes())?;
+        Ok(ReadCount { fetched, decoded: touched(&self.info.scenes[at.scene].levels[at.level], spec, region) })
     }
 
     fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {

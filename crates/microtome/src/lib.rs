@@ -30,7 +30,8 @@ pub use microtome_array::{
     PixelsRef, Region, Shape, dispatch, parse_size,
 };
 pub use microtome_exec::{
-    CancelToken, Command, Counters, Event, Plan, RunError, RunOptions, RunReport, Scheduler, Snapshot, default_memory,
+    CancelToken, Command, Counters, Event, MOST_THREADS, Plan, RunError, RunOptions, RunReport, Scheduler, Snapshot,
+    default_memory,
 };
 pub use microtome_graph::{
     Admission, Estimate, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray, Selection, Stage,

@@ -1,13 +1,13 @@
 //! The manifest of the sample corpus: real files with independent ground truth, named by `MICROTOME_CORPUS`.
-#![allow(dead_code, reason = "each test file uses a part of this module")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of this module")]
 
-use std::collections::HashMap;
+mod table;
+
 use std::path::PathBuf;
 
 use microtome::{Axis, Shape};
 
-/// A line of the manifest by the names of its columns.
-pub type Row = HashMap<String, String>;
+pub(crate) use table::{Row, table};
 
 /// The folder of the corpus; says loudly that a test is skipped where there is none.
 pub fn corpus() -> Option<PathBuf> {
@@ -18,24 +18,9 @@ pub fn corpus() -> Option<PathBuf> {
     found
 }
 
-/// The rows of a table with a line of names, comma separated, quoted where needed.
+/// The rows of a manifest.
 pub fn rows(path: PathBuf) -> Vec<Row> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut lines = text.lines().map(cells);
-    let names = lines.next().unwrap();
-    lines.map(|row| names.iter().cloned().zip(row).collect()).collect()
-}
-
-fn cells(line: &str) -> Vec<String> {
-    let (mut cells, mut quoted) = (vec![String::new()], false);
-    for c in line.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => cells.push(String::new()),
-            _ => cells.last_mut().unwrap().push(c),
-        }
-    }
-    cells
+    table(&std::fs::read_to_string(path).unwrap())
 }
 
 /// Why a row is outside what is read: its compression, or `None`.

@@ -1,13 +1,12 @@
 //! Numbers as people write them: counts with `_`, sizes with units.
 
-/// More threads than any machine has cores; a system that is asked for a million of them kills the process.
-const MOST_THREADS: u64 = 4096;
+use microtome::MOST_THREADS;
 
 /// A number of threads.
 pub(super) fn threads(text: &str) -> Result<usize, String> {
     match count(text)? {
         0 => Err("at least 1".to_owned()),
-        n if n > MOST_THREADS => Err(format!("at most {MOST_THREADS}")),
+        n if n > MOST_THREADS as u64 => Err(format!("at most {MOST_THREADS}")),
         n => Ok(n as usize),
     }
 }

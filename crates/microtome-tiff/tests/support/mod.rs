@@ -1,10 +1,14 @@
 //! What the tests of this crate share: reading a scene whole, and hashing it in another order of axes.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may")]
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
 
 pub(crate) mod build;
+#[path = "../../../../tests/tests/manifest/table.rs"]
+mod table;
 
 use std::path::PathBuf;
+
+pub(crate) use table::table;
 
 use microtome_array::{Axis, Pixels, Shape};
 use microtome_io::{Place, ReadError, Reader, read_region};
@@ -56,23 +60,4 @@ fn walk(bytes: &[u8], order: &[(usize, usize)], at: usize, size: usize, hash: &m
         [(n0, s0), (n1, s1)] if *s1 == size && *s0 == n1 * size => hash.update(&bytes[at..at + n0 * s0]),
         [(count, stride), rest @ ..] => (0..*count).for_each(|n| walk(bytes, rest, at + n * stride, size, hash)),
     }
-}
-
-/// A table with a line of names, comma separated, with quotes where needed.
-pub(crate) fn table(text: &str) -> Vec<std::collections::HashMap<String, String>> {
-    let mut rows = text.lines().map(cells);
-    let names = rows.next().unwrap_or_default();
-    rows.map(|row| names.iter().cloned().zip(row).collect()).collect()
-}
-
-fn cells(line: &str) -> Vec<String> {
-    let (mut cells, mut quoted) = (vec![String::new()], false);
-    for c in line.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => cells.push(String::new()),
-            c => cells.last_mut().expect("never empty").push(c),
-        }
-    }
-    cells
 }

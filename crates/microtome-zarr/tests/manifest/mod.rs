@@ -1,15 +1,17 @@
 //! What the tests on a corpus share: its tables, scenes read whole, and sums in another order of axes.
 #![allow(clippy::print_stderr, reason = "a test may")]
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
-use std::collections::HashMap;
+#[path = "../../../../tests/tests/manifest/table.rs"]
+mod table;
+
 use std::path::PathBuf;
 
 use microtome_array::{Axis, Pixels};
 use microtome_io::{Place, ReadError, Reader, read_region};
 use sha2::{Digest, Sha256};
 
-pub(crate) type Row = HashMap<String, String>;
+pub(crate) use table::{Row, table};
 
 /// The folder that `MICROTOME_CORPUS` names; says loudly that the test is skipped where it is not set.
 pub(crate) fn corpus() -> Option<PathBuf> {
@@ -47,23 +49,4 @@ fn walk(bytes: &[u8], order: &[(usize, usize)], at: usize, size: usize, hash: &m
         [(count, stride)] if *stride == size => hash.update(&bytes[at..at + count * size]),
         [(count, stride), rest @ ..] => (0..*count).for_each(|n| walk(bytes, rest, at + n * stride, size, hash)),
     }
-}
-
-/// A table with a line of names, comma separated, with quotes where needed.
-pub(crate) fn table(text: &str) -> Vec<Row> {
-    let mut rows = text.lines().map(cells);
-    let names = rows.next().unwrap_or_default();
-    rows.map(|row| names.iter().cloned().zip(row).collect()).collect()
-}
-
-fn cells(line: &str) -> Vec<String> {
-    let (mut cells, mut quoted) = (vec![String::new()], false);
-    for c in line.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => cells.push(String::new()),
-            c => cells.last_mut().expect("never empty").push(c),
-        }
-    }
-    cells
 }
