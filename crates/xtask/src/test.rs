@@ -28,7 +28,8 @@ pub(crate) fn finish(report: &Report, closing: &str) -> Outcome {
 
 /// Adds the steps of the verb to `report`; returns what the last lines should say of the tests.
 pub(crate) fn steps(project: &Project, args: &[String], report: &mut Report) -> Result<String, String> {
-    let ready = report.step("python environment", || venv::ensure(project))
+    let ready = report.step("python environment", || venv::main(project).ensure())
+        && report.step("older Dask", || venv::old_dask(project).ensure())
         && report.step("references", || references(project))
         && report.step("release binary", || release_binary(project));
     if !ready {
@@ -60,7 +61,8 @@ pub(crate) fn cargo_test(
 
 /// What the tests find in their environment; true if there is an open data set.
 fn set_environment(project: &Project, skips: &Skips, command: &mut Command) -> Result<bool, String> {
-    command.env("MICROTOME_PYTHON", venv::python(project));
+    command.env("MICROTOME_PYTHON", venv::main(project).python());
+    command.env("MICROTOME_PYTHON_OLD_DASK", venv::old_dask(project).python());
     command.env("MICROTOME_BIN", project.binary());
     command.env(skips::VARIABLE, skips.path());
     let corpus = corpus::find(project)?;
@@ -73,7 +75,7 @@ fn set_environment(project: &Project, skips: &Skips, command: &mut Command) -> R
 
 /// Tests the Python scripts that the Rust tests compare with.
 fn references(project: &Project) -> Outcome {
-    let mut python = Command::new(venv::python(project));
+    let mut python = Command::new(venv::main(project).python());
     run_command(
         python.args(["-m", "unittest", "discover", "--start-directory", "tests/python"]).current_dir(&project.root),
     )

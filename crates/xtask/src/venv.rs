@@ -1,49 +1,69 @@
-//! The Python of the tests: a virtual environment at `.venv` with exactly the packages of
-//! `tests/python/requirements.txt`.
+//! The Pythons of the tests: virtual environments with exactly the packages of a requirements file each.
+//!
+//! `.venv` has the independent readers and a new Dask; one below the target folder has an older Dask.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Outcome;
 use crate::process::{output, run};
 use crate::project::Project;
 
-const REQUIREMENTS: &str = "tests/python/requirements.txt";
 const OLDEST: (u32, u32) = (3, 11);
 
-/// The interpreter inside the environment.
-pub(crate) fn python(project: &Project) -> PathBuf {
-    project.path(".venv/bin/python")
+/// A virtual environment.
+pub(crate) struct Venv {
+    folder: PathBuf,
+    requirements: PathBuf,
 }
 
-/// Makes the environment unless it is there and was made from the same requirements by the same Python.
-pub(crate) fn ensure(project: &Project) -> Outcome {
-    let version = system_version()?;
-    let requirements = project.path(REQUIREMENTS);
-    let wanted = fs::read_to_string(&requirements)
-        .map_err(|error| format!("failed to read {}: {error}", requirements.display()))?;
-    let wanted = format!("# Python {}.{}\n{wanted}", version.0, version.1);
-    let stamp = project.path(".venv/made-from.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) && python(project).exists() {
-        println!(".venv is up to date ({REQUIREMENTS})");
-        return Ok(());
+/// The one that most tests use.
+pub(crate) fn main(project: &Project) -> Venv {
+    Venv { folder: project.path(".venv"), requirements: project.path("tests/python/requirements.txt") }
+}
+
+/// The one with an older Dask.
+pub(crate) fn old_dask(project: &Project) -> Venv {
+    let requirements = project.path("tests/python/requirements-old-dask.txt");
+    Venv { folder: project.target.join("old-dask"), requirements }
+}
+
+impl Venv {
+    /// The interpreter inside.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.folder.join("bin/python")
     }
-    make(project, &requirements)?;
-    fs::write(&stamp, wanted).map_err(|error| format!("failed to write {}: {error}", stamp.display()))
-}
 
-fn make(project: &Project, requirements: &Path) -> Outcome {
-    println!("making .venv from {REQUIREMENTS}");
-    let mut venv = Command::new("python3");
-    venv.args(["-m", "venv", "--clear"]).arg(project.path(".venv"));
-    run(&mut venv).map_err(|error| {
-        format!("{error}; the tests need Python's venv module (on Debian and Ubuntu: apt-get install python3-venv)")
-    })?;
-    let mut pip = Command::new(python(project));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(requirements);
-    run(&mut pip)
-        .map_err(|error| format!("{error}; the tests need the packages of {REQUIREMENTS}: is there a network?"))
+    /// Makes the environment unless it is there and was made from the same requirements by the same Python.
+    pub(crate) fn ensure(&self) -> Outcome {
+        let version = system_version()?;
+        let wanted = fs::read_to_string(&self.requirements)
+            .map_err(|error| format!("failed to read {}: {error}", self.requirements.display()))?;
+        let wanted = format!("# Python {}.{}\n{wanted}", version.0, version.1);
+        let stamp = self.folder.join("made-from.txt");
+        if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) && self.python().exists() {
+            println!("{} is up to date", self.folder.display());
+            return Ok(());
+        }
+        self.make()?;
+        fs::write(&stamp, wanted).map_err(|error| format!("failed to write {}: {error}", stamp.display()))
+    }
+
+    fn make(&self) -> Outcome {
+        let (folder, requirements) = (self.folder.display(), self.requirements.display());
+        println!("making {folder} from {requirements}");
+        let mut venv = Command::new("python3");
+        venv.args(["-m", "venv", "--clear"]).arg(&self.folder);
+        run(&mut venv).map_err(|error| {
+            format!("{error}; the tests need Python's venv module (on Debian and Ubuntu: apt-get install python3-venv)")
+        })?;
+        let mut pip = Command::new(self.python());
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        pip.arg(&self.requirements);
+        run(&mut pip)
+            .map_err(|error| format!("{error}; the tests need the packages of {requirements}: is there a network?"))
+    }
 }
 
 fn system_version() -> Result<(u32, u32), String> {
