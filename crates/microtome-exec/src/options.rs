@@ -24,10 +24,13 @@ pub struct RunOptions {
 }
 
 impl Default for RunOptions {
-    /// All threads of this machine, [`default_memory`].
+    /// All threads of this machine, or as many as `RAYON_NUM_THREADS` says (on a Dask worker it says 1, because the worker
+    /// runs as many items at a time as it has threads); [`default_memory`].
     fn default() -> Self {
+        let told = std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok());
+        let threads = told.filter(|threads| (1..=MOST_THREADS).contains(threads));
         RunOptions {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
             memory: default_memory(),
             window: None,
             counters: Arc::default(),

@@ -4,6 +4,8 @@
 //!
 //! - [`Image`], [`Scene`]: open a file from its headers.
 //! - [`LazyArray`]: what is to be computed; `estimate()` before, [`Compute::compute`] or [`Compute::store`] to run.
+//! - [`Handler`], [`function`](macro@function), [`init`]: run functions of your own on threads or on a Dask cluster.
+//! - [`LocalCluster`]: a real Dask cluster on this machine, to try things out.
 //! - [`checksum`]: a hash of pixels that other tools can make too.
 //!
 //! *Invariant:* this crate joins the others and computes nothing itself; `open.rs` alone names the formats.
@@ -37,6 +39,10 @@ pub use microtome_graph::{
     Admission, Estimate, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray, Selection, Stage,
     StageOptions, Task, TaskGraph, rule_of_thumb,
 };
+pub use microtome_handler::{
+    self as handler, ConnectError, Event as HandlerEvent, Future, Handler, LocalCluster, LocalClusterOptions,
+    LocalHandler, TaskError, TaskErrorKind, function, init, zip,
+};
 pub use microtome_io::{
     Channel, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, PixelSize, Place, Quantity, ReadError, Reader,
     SceneInfo, SceneKind, Sink, StorageInfo, StorageKind, SyntheticReader, WriteError, read_region,
@@ -47,7 +53,7 @@ pub use microtome_zarr::{Compression, ShardChoice, ZarrOptions};
 /// What most programs import.
 pub mod prelude {
     pub use crate::{
-        Axis, ChunkDims, Compute, Image, LazyArray, PixelType, Projection, Region, RunOptions, Scene, Shape,
-        ZarrOptions,
+        Axis, ChunkDims, Compute, Handler, Image, LazyArray, PixelType, Projection, Region, RunOptions, Scene, Shape,
+        TaskError, ZarrOptions,
     };
 }
