@@ -207,7 +207,19 @@ fn a_full_disk_under_standard_output_is_said() {
 #[test]
 fn every_verb_has_help() {
     let Some(bench) = Bench::new() else { return };
-    for verb in ["", "inspect", "plan", "plan convert", "plan project", "convert", "project", "checksum"] {
+    for verb in [
+        "",
+        "inspect",
+        "plan",
+        "plan convert",
+        "plan project",
+        "convert",
+        "project",
+        "checksum",
+        "cluster",
+        "cluster local",
+        "cluster check",
+    ] {
         for flag in ["--help", "-h"] {
             let words: Vec<&str> = verb.split_whitespace().chain([flag]).collect();
             let Ran { code, stdout, stderr } = bench.run(&words);

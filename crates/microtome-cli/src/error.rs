@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use microtome::{ArrayError, GraphError, NamingError, ReadError, RunError, SceneError, WriteError};
+use microtome::{ArrayError, ConnectError, GraphError, NamingError, ReadError, RunError, SceneError, WriteError};
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,18 @@ pub(crate) enum CliError {
     /// A run that ended without its result.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// No connection to a cluster, or no cluster.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A cluster that was checked and is not as it should be; what is wrong with it was printed.
+    #[error("the cluster at {address} is not fit for work: {why}")]
+    Unfit { address: String, why: String },
+    /// A cluster that should have stayed.
+    #[error("the cluster at {address} was lost: {why}")]
+    ClusterLost { address: String, why: String },
+    /// Stopped on request, with nothing left to say.
+    #[error("stopped by signal {signal}")]
+    Signal { signal: i32 },
     /// Some of several inputs; each was told when it was met.
     #[error("{failed} of {total} paths could not be read")]
     Inputs { failed: usize, total: usize },
@@ -59,6 +71,11 @@ impl CliError {
             CliError::Usage { hint, .. } => hint.as_deref(),
             _ => None,
         }
+    }
+
+    /// Whether whoever is told knows it already, because they asked for it.
+    pub(crate) fn is_no_news(&self) -> bool {
+        matches!(self, CliError::Signal { .. })
     }
 
     /// Whether the reader of standard output has gone: not an error, they had enough.

@@ -1,6 +1,6 @@
 //! Exit codes: what a script can tell from them, decided in one place from the error's type.
 
-use microtome::{GraphError, OpError, ReadError, RunError, WriteError};
+use microtome::{ConnectError, GraphError, OpError, ReadError, RunError, WriteError};
 
 use crate::error::CliError;
 
@@ -16,6 +16,8 @@ pub(crate) const OUTPUT: u8 = 5;
 pub(crate) const REFUSED: u8 = 6;
 /// An input that changed while it was read.
 pub(crate) const CHANGED: u8 = 7;
+/// A cluster that is unreachable, lost, or not fit for work.
+pub(crate) const CLUSTER: u8 = 8;
 /// Stopped on request.
 pub(crate) const STOPPED: u8 = 130;
 
@@ -27,6 +29,9 @@ pub(crate) fn code(error: &CliError) -> u8 {
         CliError::Graph(error) => graph(error),
         CliError::Write(error) => write(error),
         CliError::Run(error) => run(error),
+        CliError::Connect(error) => connect(error),
+        CliError::Unfit { .. } | CliError::ClusterLost { .. } => CLUSTER,
+        CliError::Signal { signal } => of_signal(*signal),
         CliError::Inputs { .. } => INPUT,
         CliError::File { .. } | CliError::Stdout(_) => OUTPUT,
     }
@@ -71,6 +76,19 @@ fn run(error: &RunError) -> u8 {
     }
 }
 
+fn connect(error: &ConnectError) -> u8 {
+    match error {
+        // The address and how far it is trusted were said on the command line.
+        ConnectError::Address { .. } | ConnectError::Insecure { .. } => USAGE,
+        _ => CLUSTER,
+    }
+}
+
+/// The exit code of a program that a signal stopped, as shells have it: 130 for an interrupt, 143 for a request to end.
+pub(crate) fn of_signal(signal: i32) -> u8 {
+    u8::try_from(signal).map_or(BUG, |signal| signal.saturating_add(128))
+}
+
 fn op(error: &OpError) -> u8 {
     match error {
         // The pixels are what they are: an input over a limit.
@@ -112,5 +130,19 @@ mod tests {
         assert_eq!(code(&RunError::Read(changed).into()), 7);
         assert_eq!(code(&panic.into()), 1);
         assert_eq!(code(&RunError::Cancelled { done: 1, total: 2 }.into()), 130);
+        assert_eq!([2, 15].map(|signal| code(&CliError::Signal { signal })), [130, 143]);
+    }
+
+    #[test]
+    fn what_was_said_wrong_about_a_cluster_is_usage_and_what_is_wrong_with_it_is_not() {
+        let address = || "tcp://10.0.0.1:8786".to_owned();
+        let why = || "Connection refused".to_owned();
+        assert_eq!(code(&ConnectError::Insecure { address: address() }.into()), 2);
+        assert_eq!(code(&ConnectError::Address { address: address(), why: why() }.into()), 2);
+        assert_eq!(code(&ConnectError::SchedulerFile { path: "s.json".into(), why: why() }.into()), 8);
+        assert_eq!(code(&ConnectError::Unreachable { address: address(), why: why() }.into()), 8);
+        assert_eq!(code(&ConnectError::NoPython { tried: vec![] }.into()), 8);
+        assert_eq!(code(&CliError::Unfit { address: address(), why: why() }), 8);
+        assert_eq!(code(&CliError::ClusterLost { address: address(), why: why() }), 8);
     }
 }

@@ -29,6 +29,8 @@ use crate::output::{Output, complain};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // On a worker of a cluster this program runs functions, and nothing below.
+    microtome::init();
     logging::explain_panics();
     // A panic is a bug of ours; its message has been printed when it arrives here.
     catch_unwind(AssertUnwindSafe(start)).unwrap_or(ExitCode::from(exit::BUG))
@@ -39,12 +41,14 @@ fn start() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::report(&error),
     };
-    logging::start(cli.everywhere.log_level);
+    logging::start(cli.log_level());
     match answer(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            if !error.is_no_news() {
+                complain(&error);
+            }
             ExitCode::from(exit::code(&error))
         }
     }

@@ -72,6 +72,44 @@ impl Drop for Progress {
     }
 }
 
+/// Progress over things of which each takes a moment; the bar goes when dropped.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    view: View,
+    bar: ProgressBar,
+    what: &'static str,
+}
+
+impl Steps {
+    /// Shows how many of the things that `what` names are done.
+    pub(crate) fn start(everywhere: &Everywhere, what: &'static str) -> Steps {
+        let view = view(everywhere, std::io::stderr().is_terminal());
+        let target = if view == View::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template(&format!("{{bar:32}} {{pos}} of {{len}} {what}")) {
+            bar.set_style(style.progress_chars("━━╌"));
+        }
+        Steps { view, bar, what }
+    }
+
+    /// So many of all are done.
+    pub(crate) fn done(&self, done: usize, all: usize) {
+        match self.view {
+            View::Lines => say(&format!("{done} of {all} {}", self.what)),
+            View::Bar | View::Hidden => {
+                self.bar.set_length(all as u64);
+                self.bar.set_position(done as u64);
+            }
+        }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Where a run is going.
 #[derive(Debug)]
 struct Goal {

@@ -1,6 +1,8 @@
 //! Running the real binary: its answer, its complaint, its exit code, and what it left in the folder.
 #![allow(dead_code, reason = "each test file uses a part of this module")]
 
+pub mod processes;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};

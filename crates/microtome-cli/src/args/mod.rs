@@ -2,6 +2,8 @@
 //!
 //! Every flag `--some-flag` has an environment twin `MICROTOME_SOME_FLAG`; a test below sees to it.
 
+mod cluster;
+mod connect;
 mod everywhere;
 mod number;
 mod pixel_size;
@@ -15,7 +17,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use microtome::checksum::AxisOrder;
 use microtome::{Axis, PixelType, Projection};
+use tracing::level_filters::LevelFilter;
 
+pub(crate) use cluster::{CheckArgs, ClusterArgs, ClusterVerb, LocalArgs};
+pub(crate) use connect::ConnectArgs;
 pub(crate) use everywhere::{Everywhere, ProgressMode};
 pub(crate) use region::PartialRegion;
 pub(crate) use source::{ChunkArgs, SourceArgs};
@@ -27,12 +32,23 @@ pub(crate) use target::check_target;
 #[command(name = "microtome", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Every flag --some-flag may also be given as environment variable MICROTOME_SOME_FLAG.\n\
     Exit codes: 0 done, 1 a bug of ours, 2 usage, 4 input unreadable or unsupported, 5 output cannot be written,\n\
-    6 plan refused, 7 input changed while running.")]
+    6 plan refused, 7 input changed while running, 8 cluster unreachable or not fit for work,\n\
+    130 and 143 stopped by Ctrl-C and by SIGTERM.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) everywhere: Everywhere,
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+impl Cli {
+    /// What is logged. A check says on standard output what the handler would only warn of.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        match (&self.verb, self.everywhere.log_level) {
+            (Verb::Cluster(ClusterArgs { verb: ClusterVerb::Check(_) }), LevelFilter::WARN) => LevelFilter::ERROR,
+            (_, level) => level,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +58,7 @@ pub(crate) enum Verb {
     Convert(ConvertArgs),
     Project(ProjectArgs),
     Checksum(ChecksumArgs),
+    Cluster(ClusterArgs),
 }
 
 /// Tell what is in images, from their headers alone: scenes, axes, channels, pixel sizes, storage, task counts

@@ -1,5 +1,6 @@
 //! Answers for people.
 
+mod cluster;
 mod image;
 mod number;
 mod plan;
@@ -7,6 +8,7 @@ mod run;
 mod shape;
 mod table;
 
+pub(crate) use cluster::{check as cluster_check, local as cluster_local};
 pub(crate) use image::image;
 pub(crate) use number::{bytes, count, duration};
 pub(crate) use plan::plan;

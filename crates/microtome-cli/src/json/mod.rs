@@ -1,6 +1,7 @@
 //! Answers for programs: one JSON object a command. Fields keep their meaning; new ones may come.
 
 mod checksum;
+mod cluster;
 mod image;
 mod plan;
 mod run;
@@ -8,6 +9,7 @@ mod run;
 use serde::Serialize;
 
 pub(crate) use checksum::{ImageSums, SceneSum};
+pub(crate) use cluster::{ClusterCheckJson, ClusterLocalJson};
 pub(crate) use image::{ImageJson, SceneJson, Tasks};
 pub(crate) use plan::PlanJson;
 pub(crate) use run::RunJson;

@@ -1,6 +1,8 @@
 //! The verbs, a file each: each parses nothing, computes nothing, and prints what the library answers.
 
 mod checksum;
+mod cluster;
+mod connect;
 mod convert;
 mod inspect;
 mod job;
@@ -12,6 +14,7 @@ use crate::args::{Cli, Verb};
 use crate::error::CliError;
 use crate::output::Output;
 
+pub(crate) use cluster::{Fault, Report, WorkerReport};
 pub(crate) use job::Job;
 
 /// Runs the verb that was asked for.
@@ -23,5 +26,6 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<(), CliError> {
         Verb::Convert(args) => convert::job(args)?.run(everywhere, output),
         Verb::Project(args) => project::job(args)?.run(everywhere, output),
         Verb::Checksum(args) => checksum::run(args, everywhere, output),
+        Verb::Cluster(args) => cluster::run(args, everywhere, output),
     }
 }
