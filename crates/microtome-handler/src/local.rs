@@ -224,6 +224,7 @@ impl LocalHandler {
             stop: Arc::new(AtomicBool::new(false)),
             batch: Vec::new(),
             items: Vec::new(),
+            results: Vec::new(),
         };
         BatchedMap::new(args.into_args(), Box::new(runner), Rule::threads())
     }
@@ -249,7 +250,7 @@ where
     Arc::new(move |args| Ok(function(args)))
 }
 
-/// Runs batches on the threads.
+/// Runs batches on the threads; buffers go round instead of being made anew.
 struct LocalRunner<A, R, F> {
     shared: Arc<Shared>,
     function: Arc<F>,
@@ -260,8 +261,9 @@ struct LocalRunner<A, R, F> {
     stop: Arc<AtomicBool>,
     /// The items of the next batch.
     batch: Vec<A>,
-    /// Emptied buffers.
+    /// Emptied buffers of items, and of results.
     items: Vec<Vec<A>>,
+    results: Vec<Vec<Result<R, TaskError>>>,
 }
 
 impl<A, R, F> Runner<A, R> for LocalRunner<A, R, F>
@@ -301,29 +303,36 @@ where
 
     fn submit(&mut self, seq: u64, first: u64) -> Result<u64, TaskErrorKind> {
         let mut items = std::mem::take(&mut self.batch);
+        let mut results = self.results.pop().unwrap_or_default();
         let (function, sender, stop) = (Arc::clone(&self.function), self.sender.clone(), Arc::clone(&self.stop));
         let (listener, listeners, name) = (self.shared.listener(), self.shared.listeners.clone(), self.name);
         self.out += 1;
         self.shared.spawn(move || {
             let count = items.len() as u64;
             let start = Instant::now();
-            let mut results = Vec::with_capacity(items.len());
             if !stop.load(Ordering::Relaxed) {
                 let _working = Working::start(listener);
                 run_all(function.as_ref(), first, &mut items, &mut results);
             }
             let seconds = start.elapsed().as_secs_f64();
             items.clear();
+            results.reverse();
             listeners.tell(|| {
                 let (function, worker) = (name.to_owned(), HERE.to_owned());
                 Event::Batch { function, first, items: count, seconds, worker }
             });
-            let results = Results::Here(results.into_iter());
+            let results = Results::Here(results);
             let done = Done { seq, first, items: count, result_bytes: 0, seconds: Some(seconds), results };
             // If the map was dropped, nobody wants it.
             let _ = sender.send((done, items));
         });
         Ok(0)
+    }
+
+    fn recycle(&mut self, results: Vec<Result<R, TaskError>>) {
+        if self.results.len() < MOST_SPARES {
+            self.results.push(results);
+        }
     }
 
     fn done(&mut self, wait: bool) -> Option<Done<R>> {
@@ -365,6 +374,7 @@ fn run_all<A, R, F>(function: &F, first: u64, items: &mut Vec<A>, results: &mut 
 where
     F: Fn(A) -> Result<R, TaskError>,
 {
+    results.reserve(items.len());
     let mut items = items.drain(..);
     loop {
         // One guard for many items: a guard each would cost more than a short item.

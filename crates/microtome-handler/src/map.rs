@@ -11,7 +11,7 @@ use crate::error::{TaskError, TaskErrorKind};
 use crate::policy::{Finished, Policy, Room, Rule};
 
 /// Results between two looks at what has come back.
-const BETWEEN_LOOKS: u32 = 1024;
+const BETWEEN_LOOKS: u64 = 1024;
 
 /// A batch that came back.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ pub(crate) struct Done<R> {
 
 /// Results of a batch, one for each item, in order.
 pub(crate) enum Results<R> {
-    Here(std::vec::IntoIter<Result<R, TaskError>>),
+    /// The last first, so that taking one is popping it and the buffer is whole afterwards: fresh memory is dearer.
+    Here(Vec<Result<R, TaskError>>),
     Read(Box<dyn Iterator<Item = Result<R, TaskError>> + Send>),
 }
 
@@ -35,7 +36,7 @@ impl<R> Results<R> {
     #[inline]
     fn next(&mut self) -> Option<Result<R, TaskError>> {
         match self {
-            Results::Here(results) => results.next(),
+            Results::Here(results) => results.pop(),
             Results::Read(results) => results.next(),
         }
     }
@@ -64,6 +65,8 @@ pub(crate) trait Runner<A, R> {
     /// Starts the batch of the items added so far, with its number and the place of its first item; gives the packed bytes
     /// of its arguments, or why it cannot be started.
     fn submit(&mut self, seq: u64, first: u64) -> Result<u64, TaskErrorKind>;
+    /// Takes back an emptied buffer of results.
+    fn recycle(&mut self, results: Vec<Result<R, TaskError>>);
     /// A batch that came back; `None` if there is none now or, having waited, if none is out.
     fn done(&mut self, wait: bool) -> Option<Done<R>>;
 }
@@ -108,7 +111,6 @@ pub struct BatchedMap<A, R, I> {
     next_seq: u64,
     turn: u64,
     out: usize,
-    looks: u32,
     stats: MapStats,
 }
 
@@ -136,7 +138,6 @@ where
             next_seq: 0,
             turn: 0,
             out: 0,
-            looks: BETWEEN_LOOKS,
             stats: MapStats::default(),
         }
     }
@@ -185,8 +186,7 @@ where
             {
                 let item = current.item;
                 current.item += 1;
-                self.looks -= 1;
-                if self.looks == 0 {
+                if item % BETWEEN_LOOKS == 0 {
                     self.look();
                 }
                 return Some((item, result));
@@ -200,7 +200,6 @@ where
     /// Between results: takes what has come back, sends what there is room for.
     #[cold]
     fn look(&mut self) {
-        self.looks = BETWEEN_LOOKS;
         while let Some(done) = self.runner.done(false) {
             self.accept(done);
         }
@@ -231,8 +230,12 @@ where
     }
 
     fn close_current(&mut self) {
-        if let (Some(current), Some(policy)) = (self.current.take(), &mut self.policy) {
+        let Some(current) = self.current.take() else { return };
+        if let Some(policy) = &mut self.policy {
             policy.released(current.bytes);
+        }
+        if let Results::Here(results) = current.results {
+            self.runner.recycle(results);
         }
     }
 
@@ -296,15 +299,9 @@ where
         {
             let mut items = self.runner.buffer();
             let most = (room.items - count).min(self.runner.chunk()) as usize;
-            while items.len() < most && error.is_none() {
-                match source.next() {
-                    Some(Ok(args)) => items.push(args),
-                    Some(Err(wrong)) => error = Some(wrong),
-                    None => {
-                        self.source = None;
-                        break;
-                    }
-                }
+            error = fill(&mut items, source, most).err();
+            if items.len() < most && error.is_none() {
+                self.source = None;
             }
             count += items.len() as u64;
             open = self.runner.add(items, room.arg_bytes);
@@ -348,7 +345,7 @@ where
     fn put_error(&mut self, error: TaskError) {
         let first = self.stats.items;
         self.stats.items += 1;
-        let results = Results::Here(vec![Err(error)].into_iter());
+        let results = Results::Here(vec![Err(error)]);
         let done = Done { seq: self.next_seq, first, items: 1, result_bytes: 0, seconds: None, results };
         self.next_seq += 1;
         self.waiting.insert(done.seq, done);
@@ -361,6 +358,20 @@ where
             function => error.of(function),
         }
     }
+}
+
+/// Moves up to `most` items out of the iterator, fewer where it ends; stops at an item that is an error.
+fn fill<A>(
+    items: &mut Vec<A>,
+    source: &mut impl Iterator<Item = Result<A, TaskError>>,
+    most: usize,
+) -> Result<(), TaskError> {
+    // A length that is a lie must not cost memory.
+    items.reserve(most.min(source.size_hint().0).min(BETWEEN_LOOKS as usize));
+    source.take(most).try_for_each(|args| {
+        items.push(args?);
+        Ok(())
+    })
 }
 
 impl<A, R, I> Iterator for BatchedMap<A, R, I>
@@ -460,14 +471,17 @@ mod tests {
             Ok(0)
         }
 
+        fn recycle(&mut self, results: Vec<Result<u64, TaskError>>) {
+            assert!(results.is_empty());
+        }
+
         fn done(&mut self, wait: bool) -> Option<Done<u64>> {
             if self.out.is_empty() || !wait && self.order.front().is_some_and(|n| n % 2 == 0) {
                 return None;
             }
             let at = self.order.pop_front().unwrap_or(0) % self.out.len();
             let (seq, first, items) = self.out.swap_remove(at);
-            let results: Vec<_> = items.iter().map(|x| Ok(x * 10)).collect();
-            let results = Results::Here(results.into_iter());
+            let results = Results::Here(items.iter().rev().map(|x| Ok(x * 10)).collect());
             Some(Done { seq, first, items: items.len() as u64, result_bytes: 8, seconds: Some(0.1), results })
         }
     }

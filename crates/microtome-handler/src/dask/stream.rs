@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::protocol::Options;
 use super::shipment::{Outcome, Piece, Shipment};
 use super::{Connection, fit};
-use crate::error::TaskErrorKind;
+use crate::error::{TaskError, TaskErrorKind};
 use crate::map::{Done, Results, Runner};
 use crate::outcome::MOST_RESULT;
 use crate::pack::Packer;
@@ -120,6 +120,8 @@ where
         self.out.push((seq, Out { first, items: count, number }));
         Ok(bytes)
     }
+
+    fn recycle(&mut self, _: Vec<Result<R, TaskError>>) {}
 
     fn done(&mut self, wait: bool) -> Option<Done<R>> {
         let next = if wait && !self.out.is_empty() { self.receiver.recv().ok() } else { self.receiver.try_recv().ok() };
