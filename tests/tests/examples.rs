@@ -199,12 +199,20 @@ fn on_a_cluster_they_give_the_same() {
     assert_eq!(run("batched_dask", &[address, "1"]).printed(), "1 results in order, the last is 1\n");
     assert_eq!(run("first_steps", &[address]).printed(), STEPS);
     check_tour(&run("handler_tour", &[address]).printed(), " on tcp://");
+    // The scheduler's memory: at first, after a million items, after ten million or, deep, a billion.
+    let at_first = dask::resident(cluster.scheduler_id());
     check_billion(&run("batched_billion", &["1e6", address]).printed(), 1_000_000, "500000500000");
+    let after_a_million = dask::resident(cluster.scheduler_id());
     if std::env::var_os("MICROTOME_DEEP").is_some() {
         let out = run("batched_billion", &["1e9", address]).printed();
         println!("{out}");
         check_billion(&out, 1_000_000_000, "500000000500000000");
+    } else {
+        check_billion(&run("batched_billion", &["1e7", address]).printed(), 10_000_000, "50000005000000");
     }
+    let at_last = dask::resident(cluster.scheduler_id());
+    println!("the scheduler had {at_first}, {after_a_million}, {at_last} bytes");
+    assert!(at_last < at_first + (150 << 20) && at_last < after_a_million + (20 << 20), "the scheduler's memory grows");
     assert_eq!(run("folder_table", &[&fixtures(), address]).printed(), TABLE);
     let folder = damaged();
     check_damaged(&run("folder_table", &[folder.path().to_str().unwrap(), address]));
