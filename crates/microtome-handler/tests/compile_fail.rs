@@ -16,8 +16,8 @@ const CANNOT_TRAVEL: [&str; 3] = [
 fn library() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let is_ours = |path: &Path| {
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        name.starts_with("libmicrotome_handler-") && name.ends_with(".rlib")
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        stem.starts_with("libmicrotome_handler-") && path.extension() == Some(OsStr::new("rlib"))
     };
     let entries = std::fs::read_dir(program.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
     let newest = entries.filter(|path| is_ours(path)).max_by_key(|path| path.metadata().unwrap().modified().unwrap());

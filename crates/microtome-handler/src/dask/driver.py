@@ -22,6 +22,7 @@ os.dup2(2, 1)
 PROTOCOL = 1
 POLL_SECONDS = 0.5
 WORKERS_SECONDS = 5.0
+LATE_SECONDS = 2.0
 
 # Finds the runtime in the worker process, or makes it if its source came along.
 EXPRESSION = (
@@ -104,8 +105,9 @@ class Driver:
         self.source = source.decode()
         self.writer = Writer()
         self.waiting = asyncio.Queue()  # batches to be submitted
-        self.flying = {}  # id -> Dask future
+        self.flying = {}  # id -> (Dask future, header, body)
         self.headers = {}  # id -> the frame it came in, for events
+        self.late = {}  # id of what is done but not here -> (when it is asked for again, seconds until then)
         self.tasks = set()
         self.shipped = None  # a future once shipping has begun
         self.lost = False
@@ -173,7 +175,8 @@ class Driver:
                 fatal("version", why, client=distributed.__version__, scheduler="(older)", python=sys.executable)
             fatal("tls" if "TLS" in str(error) else "bridge", str(error))
         except ValueError as error:
-            fatal("address", str(error))
+            # Whoever talks first talks in plain: "IOStream is not idle; cannot convert to SSL".
+            fatal("tls" if "SSL" in str(error) else "address", str(error))
         except Exception as error:
             text = "%s: %s" % (type(error).__name__, error)
             chain, cause = text, error.__cause__ or error.__context__
@@ -311,10 +314,8 @@ class Driver:
             priority=options.get("priority", 0),
         )
         for (header, body, _), future in zip(group, futures):
-            self.flying[header["id"]] = future
-            task = asyncio.ensure_future(self.follow(header, body, future))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self.flying[header["id"]] = future, header, body
+            self.start(self.follow(header, body, future))
 
     def scope(self, header, body, with_source):
         spec = {key: header[key] for key in ("id", "function", "items", "first")}
@@ -325,19 +326,44 @@ class Driver:
         return scope
 
     async def follow(self, header, body, future):
-        id = header["id"]
         try:
-            facts, outcomes = await future
-        except BaseException as error:
-            self.flying.pop(id, None)
-            if id in self.headers and not self.lost:
-                await self.failed(header, body, error)
-            return
+            await self.settle(header, body, future)
         finally:
             future.release()
-        self.flying.pop(id, None)
-        if self.headers.pop(id, None) is not None:
-            self.writer.send({"op": "done", "id": id, **facts}, outcomes)
+
+    async def settle(self, header, body, future):
+        """Waits for a batch and hands on what became of it, unless somebody asked for the same and was faster."""
+        id, error = header["id"], None
+        try:
+            facts, outcomes = await future
+        except BaseException as raised:
+            error = raised
+        if self.flying.get(id, (None,))[0] is not future:
+            return
+        del self.flying[id]
+        if error is None:
+            if self.headers.pop(id, None) is not None:
+                self.writer.send({"op": "done", "id": id, **facts}, outcomes)
+        elif id in self.headers and not self.lost:
+            await self.failed(header, body, error)
+
+    def look_for_late(self):
+        """Asks again for results that are long in coming. If a worker dies when its result is fetched, the scheduler tries
+        to reach it for half a minute, and holds up what else was asked for with it; who asks again hears how things are."""
+        now, late = time.monotonic(), {}
+        for id, (future, header, body) in self.flying.items():
+            if future.status in ("finished", "error", "cancelled"):
+                when, patience = self.late.get(id, (now + LATE_SECONDS, LATE_SECONDS))
+                if now >= when:
+                    when, patience = now + 2 * patience, 2 * patience
+                    self.start(self.settle(header, body, future))
+                late[id] = when, patience
+        self.late = late
+
+    def start(self, coroutine):
+        task = asyncio.ensure_future(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def failed(self, header, body, error):
         id, text, kind = header["id"], str(error), type(error).__name__
@@ -381,7 +407,7 @@ class Driver:
     async def cancel(self, ids):
         """Stops batches, or all where `ids` is None: what waits at the scheduler and what runs on workers."""
         wanted = list(self.headers) if ids is None else [id for id in ids if id in self.headers]
-        futures = [self.flying[id] for id in wanted if id in self.flying]
+        futures = [self.flying[id][0] for id in wanted if id in self.flying]
         for id in wanted:
             self.headers.pop(id, None)
         if futures:
@@ -403,6 +429,7 @@ class Driver:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             await self.check_scheduler("the connection is %s" % self.dask.status)
+            self.look_for_late()
             if time.monotonic() - looked >= WORKERS_SECONDS:
                 looked = time.monotonic()
                 try:

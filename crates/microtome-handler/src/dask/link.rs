@@ -5,7 +5,7 @@
 //! number of batches are with Dask, whoever sends them; batches are marked as sent while the pipe is locked, so that a new
 //! driver gets each exactly once, too.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, BufWriter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,21 +16,24 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::address::Address;
+use super::books::{Books, Call, give_up};
 use super::driver::{self, Driver, DriverProcess};
-use super::protocol::{Answer, Connect, Options, Request};
+use super::protocol::{Answer, Connect, Request};
 use super::remedy::{Remedy, remedy};
 use super::shipment::{Completion, Content, Part, Piece, Shipment, Whole};
 use crate::error::{ConnectError, TaskError, TaskErrorKind};
 use crate::event::{Event, Listeners};
 use crate::frame;
 use crate::info::Cluster;
-use crate::pack;
 
 /// A driver that ends so often is not started again.
 const MOST_RESTARTS: u32 = 5;
 /// How long a closing driver may take to stop what runs.
 const CLOSING: Duration = Duration::from_secs(4);
 const INFO: Duration = Duration::from_secs(15);
+/// How long a scheduler that was there may take to be reached again.
+const KNOCKING: Duration = Duration::from_secs(2);
 
 /// The link. Share it by `Arc`; [`Link::close`] ends it.
 pub(super) struct Link {
@@ -45,34 +48,13 @@ pub(super) struct Link {
 }
 
 struct State {
-    next: u64,
-    /// What is out: with Dask, or waiting for a place there.
-    calls: HashMap<u64, Call>,
-    /// Of these, what waits.
-    backlog: VecDeque<u64>,
-    /// Of these, how many are with Dask; at most `most_unreleased`.
-    sent: usize,
-    most_unreleased: usize,
+    books: Books,
     /// Why nothing more can be sent.
     down: Option<TaskErrorKind>,
     restarts: u32,
     /// The names by which all drivers so far were known to the cluster.
     jobs: Vec<String>,
     cluster: Cluster,
-}
-
-/// A piece of a batch that is out.
-#[derive(Clone)]
-struct Call {
-    function: &'static str,
-    first: u64,
-    items: u64,
-    body: Arc<Vec<u8>>,
-    options: Arc<Options>,
-    whole: Arc<Whole>,
-    offset: u64,
-    tries: u32,
-    sent: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -89,7 +71,13 @@ impl Link {
     ) -> Result<Arc<Link>, ConnectError> {
         connect.job = job();
         let driver = driver::start(&connect, python.as_ref())?;
-        let state = State { jobs: vec![connect.job.clone()], ..State::new(most_unreleased) };
+        let state = State {
+            books: Books::new(most_unreleased),
+            down: None,
+            restarts: 0,
+            jobs: vec![connect.job.clone()],
+            cluster: Cluster::default(),
+        };
         let link = Arc::new(Link {
             connect,
             python,
@@ -124,8 +112,7 @@ impl Link {
         if let Some(down) = &state.down {
             return Err(down.clone());
         }
-        let sent = |(id, call): (&u64, &Call)| call.sent.then(|| (*id, call.clone()));
-        let calls: Vec<(u64, Call)> = state.calls.iter().filter_map(sent).collect();
+        let calls = state.books.sent();
         drop(state);
         // The driver before this one will not answer any more.
         lock(&self.questions).clear();
@@ -168,7 +155,7 @@ impl Link {
         if let Some(down) = &state.down {
             return Err(down.clone());
         }
-        let number = state.next;
+        let number = state.books.number();
         let whole = Whole::new(number, items, done);
         let mut offset = 0;
         let mut calls = Vec::new();
@@ -191,8 +178,8 @@ impl Link {
             }
             offset += items;
         }
-        state.register(calls);
-        let calls = state.take_sendable();
+        state.books.register(calls);
+        let calls = state.books.take_sendable();
         drop(state);
         write_calls(&mut pipe, &calls);
         drop(pipe);
@@ -211,8 +198,8 @@ impl Link {
             give_up(calls, &down);
             return;
         }
-        state.register(calls);
-        let calls = state.take_sendable();
+        state.books.register(calls);
+        let calls = state.books.take_sendable();
         drop(state);
         write_calls(&mut pipe, &calls);
     }
@@ -221,8 +208,8 @@ impl Link {
     fn remove(&self, id: u64) -> Option<Call> {
         let mut pipe = lock(&self.pipe);
         let mut state = lock(&self.state);
-        let call = state.remove(id);
-        let calls = state.take_sendable();
+        let call = state.books.remove(id);
+        let calls = state.books.take_sendable();
         drop(state);
         write_calls(&mut pipe, &calls);
         call
@@ -232,10 +219,9 @@ impl Link {
     pub(super) fn cancel(&self, numbers: &[u64]) {
         let mut pipe = lock(&self.pipe);
         let mut state = lock(&self.state);
-        let ids: Vec<u64> =
-            state.calls.iter().filter(|(_, call)| numbers.contains(&call.whole.id)).map(|(id, _)| *id).collect();
-        let calls: Vec<Call> = ids.iter().filter_map(|id| state.remove(*id)).collect();
-        let next = state.take_sendable();
+        let ids = state.books.of_batches(numbers);
+        let calls: Vec<Call> = ids.iter().filter_map(|id| state.books.remove(*id)).collect();
+        let next = state.books.take_sendable();
         drop(state);
         if let (Some(pipe), false) = (pipe.as_mut(), ids.is_empty()) {
             let _ = frame::write(pipe, &Request::Cancel { ids: &ids }, &[]);
@@ -250,8 +236,7 @@ impl Link {
         let (sender, receiver) = channel();
         let mut pipe = lock(&self.pipe);
         let mut state = lock(&self.state);
-        let id = state.next;
-        state.next += 1;
+        let id = state.books.number();
         let known = state.cluster.clone();
         if state.down.is_none() {
             lock(&self.questions).insert(id, sender);
@@ -280,9 +265,7 @@ impl Link {
     fn go_down(&self, kind: &TaskErrorKind) {
         let mut state = lock(&self.state);
         state.down.get_or_insert_with(|| kind.clone());
-        let calls: Vec<Call> = state.calls.drain().map(|(_, call)| call).collect();
-        state.backlog.clear();
-        state.sent = 0;
+        let calls = state.books.clear();
         lock(&self.questions).clear();
         drop(state);
         give_up(calls, kind);
@@ -296,10 +279,8 @@ impl Link {
                 Ok(None) | Err(_) if self.down().is_some() => return,
                 gone => match self.restart(gone.err().map(|error| error.to_string())) {
                     Ok(again) => output = again,
-                    Err(kind) => {
-                        self.go_down(&kind);
-                        return;
-                    }
+                    Err(TaskErrorKind::SchedulerLost { .. }) => return self.lost("it cannot be reached again"),
+                    Err(kind) => return self.go_down(&kind),
                 },
             }
         }
@@ -330,7 +311,10 @@ impl Link {
             return Err(TaskErrorKind::Bridge { message });
         }
         tracing::warn!("the driver of the link to Dask was lost ({why}); starting it again");
-        let driver = driver::start(&connect, self.python.as_ref()).map_err(|error| match error {
+        // The scheduler may have died, too, which Dask takes its whole timeout to find out.
+        let reached = Address::parse(&connect.address).and_then(|address| address.knock(KNOCKING));
+        let driver = reached.and_then(|()| driver::start(&connect, self.python.as_ref()));
+        let driver = driver.map_err(|error| match error {
             ConnectError::Unreachable { address, .. } | ConnectError::NotAScheduler { address, .. } => {
                 TaskErrorKind::SchedulerLost { address }
             }
@@ -457,81 +441,6 @@ impl Link {
             items: call.items,
             why: why.to_owned(),
         });
-    }
-}
-
-impl State {
-    fn new(most_unreleased: usize) -> State {
-        State {
-            next: 0,
-            calls: HashMap::new(),
-            backlog: VecDeque::new(),
-            sent: 0,
-            most_unreleased,
-            down: None,
-            restarts: 0,
-            jobs: Vec::new(),
-            cluster: Cluster::default(),
-        }
-    }
-
-    /// Gives each call a number and a place in the queue.
-    fn register(&mut self, calls: Vec<Call>) {
-        // The number of a batch is that of its first call, or one that no call has.
-        self.next += u64::from(calls.is_empty());
-        for call in calls {
-            self.calls.insert(self.next, Call { sent: false, ..call });
-            self.backlog.push_back(self.next);
-            self.next += 1;
-        }
-    }
-
-    /// What may be sent now; it counts as sent.
-    fn take_sendable(&mut self) -> Vec<(u64, Call)> {
-        let mut sendable = Vec::new();
-        while self.sent < self.most_unreleased
-            && let Some(id) = self.backlog.pop_front()
-        {
-            // What was cancelled while it waited is no more.
-            if let Some(call) = self.calls.get_mut(&id) {
-                call.sent = true;
-                self.sent += 1;
-                sendable.push((id, call.clone()));
-            }
-        }
-        sendable
-    }
-
-    fn remove(&mut self, id: u64) -> Option<Call> {
-        let call = self.calls.remove(&id)?;
-        self.sent -= usize::from(call.sent);
-        Some(call)
-    }
-}
-
-impl Call {
-    /// Its items before `at` and from there on.
-    fn cut(&self, at: u64) -> Result<[Call; 2], TaskErrorKind> {
-        let bodies = pack::split(&self.body, at as usize)
-            .map_err(|error| TaskErrorKind::Bridge { message: error.to_string() })?;
-        let [head, tail] = bodies.map(Arc::new);
-        Ok([Call { items: at, body: head, ..self.clone() }, Call { body: tail, ..self.clone().from(at) }])
-    }
-
-    /// Its items from `at` on, with the body as it is.
-    fn from(self, at: u64) -> Call {
-        Call { first: self.first + at, offset: self.offset + at, items: self.items - at, ..self }
-    }
-
-    fn give_up(self, kind: &TaskErrorKind) {
-        let part = Part { items: self.items, content: Content::Error(kind.clone()), worker: None };
-        self.whole.add(self.offset, part, 0.0);
-    }
-}
-
-fn give_up(calls: Vec<Call>, kind: &TaskErrorKind) {
-    for call in calls {
-        call.give_up(kind);
     }
 }
 

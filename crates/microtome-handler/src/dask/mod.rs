@@ -5,6 +5,7 @@
 //! *Invariant:* nothing here knows what a function does or what its arguments are.
 
 mod address;
+mod books;
 mod driver;
 mod executable;
 mod lane;

@@ -270,6 +270,8 @@ class _Child:
                     break
                 data = os.read(self.process.stderr.fileno(), 1 << 16)
                 *lines, self.rest = (self.rest + (data or b"\n")).split(b"\n")
+                if len(self.rest) > 1 << 16:
+                    lines, self.rest = lines + [self.rest], b""
                 for line in lines if data else filter(None, lines):
                     self.word(line.decode("utf-8", "replace"))
                 if not data:

@@ -280,7 +280,8 @@ pub fn marked(mark: &str) -> Vec<Process> {
     processes().into_iter().filter(|p| !p.zombie && has(p)).collect()
 }
 
-fn kill_marked(mark: &str) {
+/// Kills the processes with this mark.
+pub fn kill_marked(mark: &str) {
     for process in marked(mark) {
         kill(process.id);
     }
