@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept() {
-        let text = (0..100).map(|n| format!("line {n}\n")).collect::<String>();
+        let text = (0..100).fold(String::new(), |text, n| text + &format!("line {n}\n"));
         let words = LastWords::of(std::io::Cursor::new(text), |_| ());
         let said = words.with("it ended", "Python");
         assert!(said.starts_with("it ended; Python said: line 80\nline 81\n"), "{said}");

@@ -313,8 +313,9 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_quoted() {
-        let spoken = Command::new("echo").arg("hello").stdout(Stdio::piped()).spawn().unwrap();
-        let error = read_answer(spoken.stdout.unwrap()).unwrap_err();
+        let mut spoken = Command::new("echo").arg("hello").stdout(Stdio::piped()).spawn().unwrap();
+        let error = read_answer(spoken.stdout.take().unwrap()).unwrap_err();
+        spoken.wait().unwrap();
         assert!(error.starts_with("it answered `hello`"), "{error}");
     }
 }
