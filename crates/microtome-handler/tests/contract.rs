@@ -258,6 +258,15 @@ fn contract(handler: &Handler, place: &'static str) -> Vec<Trial> {
     )
 }
 
+/// What an older Dask is asked to do in every run; all of it where `MICROTOME_DEEP` is set.
+const WHAT_VERSIONS_TOUCH: [&str; 5] = [
+    "map_and_batched_map_give_the_same",
+    "a_failing_item_loses_nobody_elses_result",
+    "a_cancelled_future_is_settled_at_once_and_its_worker_is_free_again",
+    "large_results_travel_up_to_a_limit",
+    "it_says_where_work_runs",
+];
+
 /// A cluster of that Python's Dask, and the contract on it.
 fn on_cluster(python: &Path, place: &'static str) -> (Cluster, Vec<Trial>) {
     let cluster = Cluster::start(python, 2);
@@ -278,8 +287,11 @@ fn main() {
         match std::env::var_os(variable) {
             None => dask::skip(&format!("the contract on {place}"), &format!("{variable} is not set")),
             Some(python) => {
-                let (cluster, more) = on_cluster(Path::new(&python), place);
+                let (cluster, mut more) = on_cluster(Path::new(&python), place);
                 clusters.push(cluster);
+                if place != "dask" && std::env::var_os("MICROTOME_DEEP").is_none() {
+                    more.retain(|trial| WHAT_VERSIONS_TOUCH.iter().any(|name| trial.name().ends_with(name)));
+                }
                 trials.extend(more);
             }
         }

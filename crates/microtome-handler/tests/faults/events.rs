@@ -114,21 +114,27 @@ fn what_is_tried_again_and_who_comes_and_goes_is_told(stage: &Stage) {
     let (listener, heard) = listener();
     let handler = builder(&cluster).on_event(listener).build().unwrap();
     let runs = Runs::new();
-    let mut results = 0;
-    for result in handler.batched_map(touch, runs.items(60, 20)).batch_size(20) {
-        result.unwrap();
-        results += 1;
-        if results == 20 {
-            kill(cluster.children()[0].id);
-            cluster.add_worker();
-        }
-    }
     let retried = |events: &[Event]| {
         events.iter().find_map(|event| match event {
             Event::Retried { function, items: 20, why, .. } if function.ends_with("::touch") => Some(why.clone()),
             _ => None,
         })
     };
+    let is_told = || retried(&heard.lock().unwrap()).is_some();
+    // A child that is killed between two batches is not missed, so one is killed after each batch until that is told.
+    let items = runs.items(u64::MAX, 20).take_while(|_| !is_told());
+    for (result, place) in handler.batched_map(touch, items).batch_size(20).zip(1..) {
+        result.unwrap();
+        if place == 20 {
+            cluster.add_worker();
+        }
+        if place % 20 == 0
+            && !is_told()
+            && let Some(child) = cluster.children().first()
+        {
+            kill(child.id);
+        }
+    }
     let why = hear("the retry", &heard, retried);
     assert!(why.contains("died 1 times"), "{why}");
     let came = |events: &[Event]| events.contains(&Event::Workers { workers: 2, threads: 2 }).then_some(());
