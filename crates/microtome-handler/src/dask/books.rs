@@ -1,7 +1,8 @@
 //! The books of a link: which pieces of batches are out, which of them are with Dask, and which wait for a place there.
 //!
-//! No I/O. *Invariant:* never more than the stated number are with Dask; each piece is handed out once, in the order in which
-//! it came, and leaves the books once.
+//! No I/O. *Invariant:* never more than the stated number are with Dask, and of those under which workers died never more
+//! than one, so that the innocent ones among them are not there when a worker dies again; each piece is handed out once, in
+//! the order in which it came, and leaves the books once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,6 +19,10 @@ pub(super) struct Books {
     calls: HashMap<u64, Call>,
     /// What waits for a place with Dask.
     backlog: VecDeque<u64>,
+    /// … and what waits for the place of a suspect.
+    suspects: VecDeque<u64>,
+    /// The suspect that is with Dask.
+    suspect: Option<u64>,
     /// How many are with Dask; at most `most_unreleased`.
     sent: usize,
     most_unreleased: usize,
@@ -36,6 +41,8 @@ pub(super) struct Call {
     /// The place of its first item in its batch.
     pub(super) offset: u64,
     pub(super) tries: u32,
+    /// Whether workers died under it: it may be what killed them.
+    pub(super) suspect: bool,
     /// Whether it is with Dask.
     pub(super) sent: bool,
 }
@@ -55,8 +62,9 @@ impl Books {
     pub(super) fn register(&mut self, calls: Vec<Call>) {
         for call in calls {
             let id = self.number();
+            let queue = if call.suspect { &mut self.suspects } else { &mut self.backlog };
+            queue.push_back(id);
             self.calls.insert(id, Call { sent: false, ..call });
-            self.backlog.push_back(id);
         }
     }
 
@@ -64,16 +72,24 @@ impl Books {
     pub(super) fn take_sendable(&mut self) -> Vec<(u64, Call)> {
         let mut sendable = Vec::new();
         while self.sent < self.most_unreleased
-            && let Some(id) = self.backlog.pop_front()
+            && let Some(id) = self.next_waiting()
         {
             // What was cancelled while it waited is no more.
             if let Some(call) = self.calls.get_mut(&id) {
+                if call.suspect {
+                    self.suspect = Some(id);
+                }
                 call.sent = true;
                 self.sent += 1;
                 sendable.push((id, call.clone()));
             }
         }
         sendable
+    }
+
+    fn next_waiting(&mut self) -> Option<u64> {
+        let suspect = if self.suspect.is_none() { self.suspects.pop_front() } else { None };
+        suspect.or_else(|| self.backlog.pop_front())
     }
 
     /// What is with Dask.
@@ -85,6 +101,7 @@ impl Books {
     pub(super) fn remove(&mut self, id: u64) -> Option<Call> {
         let call = self.calls.remove(&id)?;
         self.sent -= usize::from(call.sent);
+        self.suspect = self.suspect.filter(|suspect| *suspect != id);
         Some(call)
     }
 
@@ -96,6 +113,8 @@ impl Books {
     /// Takes everything off the books.
     pub(super) fn clear(&mut self) -> Vec<Call> {
         self.backlog.clear();
+        self.suspects.clear();
+        self.suspect = None;
         self.sent = 0;
         self.calls.drain().map(|(_, call)| call).collect()
     }
@@ -144,8 +163,26 @@ mod tests {
             whole: Whole::new(first, 1, Box::new(|_| ())),
             offset: 0,
             tries: 0,
+            suspect: false,
             sent: false,
         }
+    }
+
+    #[test]
+    fn suspects_are_sent_one_at_a_time_beside_all_others() {
+        let mut books = Books::new(10);
+        let suspect = |first| Call { suspect: true, ..call(first) };
+        books.register(vec![call(0), suspect(1), suspect(2), call(3), suspect(4)]);
+        let sendable = |books: &mut Books| books.take_sendable().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(sendable(&mut books), [1, 0, 3]);
+        books.remove(0);
+        assert!(sendable(&mut books).is_empty());
+        books.remove(2); // cancelled while it waits
+        books.remove(1);
+        assert_eq!(sendable(&mut books), [4]);
+        books.clear();
+        books.register(vec![suspect(5)]);
+        assert_eq!(sendable(&mut books), [5]);
     }
 
     proptest! {

@@ -20,7 +20,7 @@ use super::address::Address;
 use super::books::{Books, Call, give_up};
 use super::driver::{self, Driver, DriverProcess};
 use super::protocol::{Answer, Connect, Request};
-use super::remedy::{Remedy, remedy};
+use super::remedy::{Remedy, WORKERS_KILLED, remedy};
 use super::shipment::{Completion, Content, Part, Piece, Shipment, Whole};
 use crate::error::{ConnectError, TaskError, TaskErrorKind};
 use crate::event::{Event, Listeners};
@@ -173,6 +173,7 @@ impl Link {
                     whole: Arc::clone(&whole),
                     offset,
                     tries: 0,
+                    suspect: false,
                     sent: false,
                 }),
             }
@@ -416,8 +417,16 @@ impl Link {
     }
 
     fn failed(&self, id: u64, kind: &str, message: &str) {
-        let Some(call) = self.remove(id) else { return };
-        match remedy(kind, message, call.items, call.tries, self.connect.retries) {
+        let Some(mut call) = self.remove(id) else { return };
+        // A single item that is suspected for the first time is tried once more, whatever `retries` says: it may only
+        // have waited behind the one that kills.
+        let was_suspect = call.suspect;
+        call.suspect |= kind == WORKERS_KILLED;
+        let remedy = match remedy(kind, message, call.items, call.tries, self.connect.retries) {
+            Remedy::GiveUp(_) if call.suspect && !was_suspect => Remedy::Again,
+            remedy => remedy,
+        };
+        match remedy {
             Remedy::GiveUp(error) => call.give_up(&error),
             Remedy::Again => {
                 self.tell_retried(&call, message);

@@ -5,6 +5,9 @@
 
 use crate::error::TaskErrorKind;
 
+/// The fault of Dask's `KilledWorker`: too many workers died while they had the batch.
+pub(super) const WORKERS_KILLED: &str = "workers-killed";
+
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
@@ -20,8 +23,8 @@ pub(super) enum Remedy {
 pub(super) fn remedy(kind: &str, message: &str, items: u64, tries: u32, retries: u32) -> Remedy {
     let message = message.to_owned();
     let (again, error) = match kind {
-        "workers-killed" if items > 1 => return Remedy::Halves,
-        "workers-killed" => (true, TaskErrorKind::WorkersKilled { message }),
+        WORKERS_KILLED if items > 1 => return Remedy::Halves,
+        WORKERS_KILLED => (true, TaskErrorKind::WorkersKilled { message }),
         "no-function" => (false, TaskErrorKind::NoSuchFunction { message }),
         "cancelled" => (false, TaskErrorKind::Cancelled),
         "exe-missing" => (false, TaskErrorKind::Executable { message }),
