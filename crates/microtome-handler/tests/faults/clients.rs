@@ -1,6 +1,6 @@
 //! A user's program that dies: what it started on the cluster must stop. The program is this one, started as `client …`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -77,7 +77,12 @@ impl Client {
         let mut command = Command::new(program);
         command.envs(variables.iter().cloned());
         command.arg(CLIENT).args(words).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = dask::mark(&mut command, &mark).spawn().unwrap();
+        let command = dask::mark(&mut command, &mark);
+        // Whoever forks while a program is written keeps it open for a moment: "text file busy".
+        let mut child = wait_for("the program to be free", || match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+            child => Some(child.unwrap()),
+        });
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut client = Client { child, output, mark };
         assert_eq!(client.line(), "ready");
@@ -113,18 +118,14 @@ fn an_interrupted_client_leaves_nothing_behind(stage: &Stage) {
 }
 
 fn leaves_nothing_behind(stage: &Stage, end: fn(&Client)) {
-    let cluster = stage.own_cluster(2);
+    let cluster = stage.own_cluster(1);
     let runs = Runs::new();
     let mut client = Client::start(&std::env::current_exe().unwrap(), &["tick", &cluster.address, &runs.folder()]);
     client.go();
     let driver: u32 = client.line().strip_prefix("driver ").unwrap().parse().unwrap();
-    let both_run = || {
-        let ran = runs.executions();
-        (ran.contains(&0) && ran.contains(&1)).then_some(())
-    };
-    wait_for("both workers to run", both_run);
-    assert_eq!(cluster.children().len(), 2);
-    assert!(cluster.tasks_named("tick") > 2, "some wait");
+    wait_for("it to run", || (!runs.executions().is_empty()).then_some(()));
+    assert_eq!(cluster.children().len(), 1);
+    assert!(cluster.tasks_named("tick") > 1, "some wait");
     end(&client);
     let start = Instant::now();
     client.child.wait().unwrap();

@@ -56,7 +56,7 @@ fn what_runs_for_a_dead_driver_is_stopped_before_it_runs_again(stage: &Stage) {
 
 fn a_driver_killed_too_often_is_an_error_and_no_hang(stage: &Stage) {
     let (sender, lost) = std::sync::mpsc::channel();
-    let cluster = stage.own_cluster(2);
+    let cluster = stage.own_cluster(1);
     let handler = builder(&cluster)
         .on_event(move |event| {
             if let Event::Warning { message } = event {

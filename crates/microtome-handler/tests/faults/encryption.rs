@@ -55,7 +55,7 @@ fn at(address: &str) -> Builder {
 
 fn an_encrypted_cluster_is_used_with_the_builder_s_or_dask_s_own_certificates(stage: &Stage) {
     let (_folder, tls) = certificates(&stage.python);
-    let cluster = encrypted_cluster(stage, &tls, 2);
+    let cluster = encrypted_cluster(stage, &tls, 1);
     let handler = at(&cluster.address).tls(tls.clone()).build().unwrap();
     let futures = handler.map(add_one, 0..100);
     assert_eq!(handler.try_gather(futures).unwrap(), (1..=100).collect::<Vec<u64>>());

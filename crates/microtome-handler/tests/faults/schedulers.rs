@@ -39,7 +39,7 @@ fn counting(cluster: &Cluster) -> (Handler, Arc<AtomicU64>) {
 }
 
 fn every_future_is_settled_soon_after_its_scheduler_died(stage: &Stage) {
-    let mut cluster = stage.own_cluster(2);
+    let mut cluster = stage.own_cluster(1);
     let (handler, told) = counting(&cluster);
     let finished = handler.submit(add_one, 1);
     assert_eq!(finished.result(), Ok(2));
@@ -68,7 +68,7 @@ fn every_future_is_settled_soon_after_its_scheduler_died(stage: &Stage) {
     let later = handler.gather(handler.map(add_one, 0..100));
     assert!(later.len() == 100 && later.iter().all(is_lost));
     assert!(handler.batched_map(add_one, 0..100).any(|result| is_lost(&result)));
-    assert_eq!(handler.info().workers, 2, "what was known last");
+    assert_eq!(handler.info().workers, 1, "what was known last");
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     assert_eq!(told.load(Ordering::Relaxed), 1, "the loss is told once");
     close(handler);
@@ -93,7 +93,7 @@ fn a_scheduler_and_a_driver_that_die_together_are_told_soon(stage: &Stage) {
 }
 
 fn a_batched_map_ends_after_its_scheduler_died_with_one_outcome_for_each_item(stage: &Stage) {
-    let mut cluster = stage.own_cluster(2);
+    let mut cluster = stage.own_cluster(1);
     let handler = connect(&cluster);
     let runs = Runs::new();
     let pulled = AtomicU64::new(0);

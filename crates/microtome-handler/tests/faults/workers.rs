@@ -102,12 +102,12 @@ fn kill_at_random(cluster: &Cluster, kills: u64) {
     }
 }
 
-/// With Dask's own limit (a task may lose three workers) it takes half a minute, so deep runs alone keep to it. With a
-/// lower limit and without retries the neighbours, which wait on the same workers, are in more danger.
+/// With Dask's own limit (a task may lose three workers) it takes half a minute, so deep runs alone keep to it. With no
+/// loss allowed and no retries the neighbours, which wait on the same worker, are in more danger.
 fn a_worker_that_is_killed_again_and_again_costs_the_poison_item_alone(stage: &Stage) {
-    let limit = ("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES".to_owned(), "1".to_owned());
+    let limit = ("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES".to_owned(), "0".to_owned());
     let environment = if is_deep() { Vec::new() } else { vec![limit] };
-    let cluster = Cluster::set_up(&stage.python, Setup { workers: 2, environment, ..Setup::default() });
+    let cluster = Cluster::set_up(&stage.python, Setup { workers: 1, environment, ..Setup::default() });
     let handler = builder(&cluster).retries(if is_deep() { 2 } else { 0 }).build().unwrap();
     let poison = 5;
     for batch in [4, 1] {
