@@ -68,13 +68,19 @@ class Local:
         self.folder = None
         self.file = None
 
+    def promise(self):
+        """Makes the scheduler file's place, on the thread that will remove it, so that a stop always finds it known."""
+        path = self.wanted["scheduler_file"]
+        try:
+            self.file = SchedulerFile(path) if path else None
+        except OSError as error:
+            message = "cannot write the scheduler file %s: %s" % (path, error.strerror)
+            self.news.put({"op": "fatal", "kind": "start", "message": message})
+            return False
+        return True
+
     def start(self):
         try:
-            if self.wanted["scheduler_file"]:
-                try:
-                    self.file = SchedulerFile(self.wanted["scheduler_file"])
-                except OSError as error:
-                    raise OSError("cannot write the scheduler file %s: %s" % (self.wanted["scheduler_file"], error.strerror))
             self.make()
             if self.file:
                 self.file.write(self.cluster.scheduler)
@@ -170,7 +176,7 @@ def main():
         local.news.put(None)
 
     signal.signal(signal.SIGTERM, lambda *_: local.news.put(None))
-    for work in (watch, local.start):
+    for work in (watch, local.start) if local.promise() else (watch,):
         threading.Thread(target=work, daemon=True).start()
     news = local.news.get()
     if news is not None:

@@ -239,9 +239,10 @@ impl Link {
         let mut state = lock(&self.state);
         let id = state.books.number();
         let known = state.cluster.clone();
-        if state.down.is_none() {
-            lock(&self.questions).insert(id, sender);
+        if state.down.is_some() {
+            return known; // nobody is left to answer
         }
+        lock(&self.questions).insert(id, sender);
         drop(state);
         let asked = pipe.as_mut().is_some_and(|pipe| frame::write(pipe, &Request::Info { id }, &[]).is_ok());
         drop(pipe);
