@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use microtome_handler::{ConnectError, Handler, Ship, TaskError};
+use signal_hook::consts::SIGINT;
 
 use crate::dask::{self, Cluster, interrupt_group, is_alive, kill, wait_for};
 use crate::functions::{Runs, add_one, program_path, tick};
@@ -29,6 +30,7 @@ pub fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
 /// The main of a client. Says `ready`, waits for a line, connects; then either ticks in FOLDER until it is killed, or runs
 /// one item and says its result.
 pub fn client(words: &[String]) {
+    end_when_interrupted();
     println!("ready");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     let [what, address, more] = words else { panic!("client WHAT ADDRESS MORE") };
@@ -50,6 +52,14 @@ pub fn client(words: &[String]) {
         let path = handler.submit(program_path, 0).result();
         println!("{:?} {:?}", path.map_err(|error| error.kind().clone()), sum.map_err(|error| error.kind().clone()));
     }
+}
+
+/// Whoever starts tests in the background may have them ignore interrupts, and a client would inherit that.
+fn end_when_interrupted() {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT]).unwrap();
+    std::thread::spawn(move || {
+        signals.forever().for_each(|signal| signal_hook::low_level::emulate_default_handler(signal).unwrap());
+    });
 }
 
 /// The main of a program that forgot `init`.
