@@ -6,7 +6,7 @@
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Pixels, PixelsRef, Region, copy_region};
 use microtome_graph::{LayerId, LayerKind, Stage, Task};
 use microtome_io::{ReadContext, ReadCount};
-use microtome_ops::{Body, Fold, Op};
+use microtome_ops::{Body, Fold, Op, Placement};
 use rayon::prelude::*;
 
 use crate::error::RunError;
@@ -70,6 +70,15 @@ impl Evaluator<'_> {
                     Ok(out)
                 }
                 Body::Fold(fold) => self.fold(id, op.as_ref(), fold, region, read),
+                Body::Neighbourhood(boxes) => {
+                    let whole = self.stage.get(this.inputs[0]).layer.spec;
+                    let needed = op.input_region(region, &whole);
+                    let input = self.input(id, &needed, read)?;
+                    let place = Placement { whole: whole.shape, input: needed, output: *region };
+                    let mut out = self.fresh(this.layer.spec, region);
+                    boxes.run(input.as_ref(), &mut out.as_mut(), &place, self.pool).map_err(|e| self.op_error(e))?;
+                    Ok(out)
+                }
                 Body::Index => {
                     let input = &self.stage.get(this.inputs[0]).layer.spec;
                     let needed = op.input_region(region, input);

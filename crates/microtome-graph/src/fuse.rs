@@ -140,7 +140,7 @@ fn step(layers: &[StageLayer], index: usize, part: Option<&Shape>) -> Shape {
                 let limits = Shape::new(PerAxis(unit.extents()).with(axis, least[axis]).0).unwrap_or(unit);
                 grow(&limits, least, FOLD_BLOCK / bytes)
             }
-            microtome_ops::Body::Map(_) | microtome_ops::Body::Index => unit,
+            microtome_ops::Body::Map(_) | microtome_ops::Body::Index | microtome_ops::Body::Neighbourhood(_) => unit,
         },
         LayerKind::Source { .. } | LayerKind::Rechunk => unit,
     }

@@ -90,6 +90,7 @@ impl Layer {
         match op.body() {
             Body::Fold(fold) if fold.axis() == axis => AxisMap::Whole,
             Body::Map(_) | Body::Fold(_) => AxisMap::Shift(0),
+            Body::Neighbourhood(_) => AxisMap::Whole,
             Body::Index => AxisMap::Shift(op.input_region(&self.spec.shape.region(), input).start(axis)),
         }
     }

@@ -94,7 +94,7 @@ impl LazyArray {
     pub fn apply(&self, op: Arc<dyn Op>) -> Result<LazyArray, GraphError> {
         let spec = op.output(&self.spec())?;
         let chunk = match op.body() {
-            Body::Map(_) | Body::Index => self.grid().chunk(),
+            Body::Map(_) | Body::Index | Body::Neighbourhood(_) => self.grid().chunk(),
             Body::Fold(fold) => self.grid().chunk().with(fold.axis(), 1)?,
         };
         let grid = ChunkGrid::new(spec.shape, chunk)?;

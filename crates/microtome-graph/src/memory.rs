@@ -110,7 +110,7 @@ impl Stage {
                 Need { peak: value + reader.scratch_bytes(*at, &region), wider: 0 }
             }
             LayerKind::Op(op) => match op.body() {
-                Body::Map(_) => {
+                Body::Map(_) | Body::Neighbourhood(_) => {
                     let below = self.input_need(id, shape);
                     let input = self.get(this.inputs[0]).layer.spec;
                     Need { peak: below.peak.max(charged(input, shape) + value), wider: below.wider }

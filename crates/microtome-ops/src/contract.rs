@@ -5,12 +5,13 @@
 //!
 //! *Invariant:* nothing here knows a particular operation.
 
+mod boxes;
 pub mod random;
 
 use microtome_array::{ArraySpec, BufferPool, ChunkGrid, PixelType, Pixels, PixelsRef, Region, Shape, copy_region};
 use serde_json::Value;
 
-use crate::{Body, Fold, Op, OpEntry, OpError};
+use crate::{Body, Fold, Op, OpEntry, OpError, Placement};
 use random::Random;
 
 /// Shapes that all is tried on, T C Z Y X S. An entry's example must suit them.
@@ -46,7 +47,8 @@ pub fn holds(entry: &OpEntry) {
 /// - `input_region` and `output_region` stay inside their arrays and are adjoint: an output pixel needs an input pixel
 ///   just where the input pixel influences the output pixel;
 /// - a region computed alone has the bits it has in the whole; for a fold, however the axis is cut into additions;
-/// - a fold takes from the pool at most `state_bytes`, and at least a third of it.
+/// - a fold takes from the pool at most `state_bytes`, and at least a third of it; an operation on a neighbourhood
+///   likewise of `scratch_bytes`, and its regions are what its reach says.
 ///
 /// # Panics
 /// If a promise is broken, or if no pixel type is accepted.
@@ -67,10 +69,10 @@ pub fn keeps(op: &dyn Op) {
         regions_are_adjoint(op, input, output, &mut random);
         parts_equal_the_whole(op, input, output, &mut random);
     }
-    if let Body::Fold(fold) = op.body() {
-        for dtype in PixelType::ALL {
-            state_is_bounded(op, fold, dtype);
-        }
+    match op.body() {
+        Body::Fold(fold) => PixelType::ALL.into_iter().for_each(|dtype| state_is_bounded(op, fold, dtype)),
+        Body::Neighbourhood(boxes) => boxes::keeps(op, boxes),
+        Body::Map(_) | Body::Index => {}
     }
 }
 
@@ -166,13 +168,20 @@ pub fn evaluate(
 ) -> Result<Pixels, OpError> {
     let dtype = op.output(&input.spec())?.dtype;
     let output = ArraySpec { shape: region.shape(), dtype };
-    let part = cut(input, &op.input_region(region, &input.spec()));
+    let needed = op.input_region(region, &input.spec());
+    let part = cut(input, &needed);
     match op.body() {
         Body::Index => Ok(part),
         Body::Fold(fold) => run_fold(fold, part.as_ref(), output, &BufferPool::new(0), step),
         Body::Map(map) => {
             let mut result = Pixels::zeroed(output);
             map.run(part.as_ref(), &mut result.as_mut())?;
+            Ok(result)
+        }
+        Body::Neighbourhood(boxes) => {
+            let place = Placement { whole: input.shape(), input: needed, output: *region };
+            let mut result = Pixels::zeroed(output);
+            boxes.run(part.as_ref(), &mut result.as_mut(), &place, &BufferPool::new(0))?;
             Ok(result)
         }
     }

@@ -1,7 +1,7 @@
 //! What can be done to pixels: one file an operation, with its kernel, its dtype rule and its scratch bytes.
 //!
 //! An operation is data (serialisable parameters) and a body: a [`Map`] from pixel to pixel, a [`Fold`] along an axis,
-//! or an index that only picks pixels. The engine asks it what it needs and runs it on borrowed pixels.
+//! a [`Neighbourhood`] around each place, or an index that only picks pixels. The engine asks it what it needs and runs it on borrowed pixels.
 //!
 //! *Invariant:* an operation does no I/O, starts no thread, and its result at a pixel depends on the input pixels of
 //! [`Op::input_region`] alone, never on how the array was cut into chunks.
@@ -10,18 +10,23 @@ mod cast;
 mod check;
 pub mod contract;
 mod crop;
+mod downsample;
 mod error;
 mod list;
 mod map;
+mod neighbourhood;
 mod number;
 mod op;
 mod project;
 mod rescale;
+mod total;
 
 pub use cast::Cast;
 pub use crop::Crop;
+pub use downsample::{Downsample, Factors, Shrink};
 pub use error::OpError;
 pub use list::{OPS, build};
+pub use neighbourhood::{Neighbourhood, Placement, Reach};
 pub use op::{Body, Fold, FoldState, Map, Op, OpEntry};
 pub use project::{Project, Projection};
 pub use rescale::Rescale;

@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Op, OpEntry, OpError, cast, crop, project, rescale};
+use crate::{Op, OpEntry, OpError, cast, crop, downsample, project, rescale};
 
 /// Every operation.
-pub const OPS: &[OpEntry] = &[project::ENTRY, crop::ENTRY, cast::ENTRY, rescale::ENTRY];
+pub const OPS: &[OpEntry] = &[project::ENTRY, downsample::ENTRY, crop::ENTRY, cast::ENTRY, rescale::ENTRY];
 
 /// Makes an operation from its name and its parameters.
 ///
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = build("sharpen", &Value::Null).unwrap_err().to_string();
-        assert!(error.starts_with("there is no operation `sharpen`; known are project, crop"), "{error}");
+        assert!(error.starts_with("there is no operation `sharpen`; known are project, downsample, crop"), "{error}");
     }
 
     #[test]

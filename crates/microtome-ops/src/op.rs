@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use microtome_array::{ArraySpec, Axis, BufferPool, PixelType, PixelsMut, PixelsRef, Region, Shape};
 
-use crate::OpError;
+use crate::{Neighbourhood, OpError};
 
 /// An operation with its parameters.
 pub trait Op: Debug + Send + Sync {
@@ -30,13 +30,15 @@ pub trait Op: Debug + Send + Sync {
     fn body(&self) -> Body<'_>;
 }
 
-/// The three ways to compute.
+/// The four ways to compute.
 #[derive(Debug)]
 pub enum Body<'a> {
     /// Each output pixel from the input pixel at the same place.
     Map(&'a dyn Map),
     /// Each output pixel from all input pixels along an axis.
     Fold(&'a dyn Fold),
+    /// Each output pixel from a box of input pixels around its place.
+    Neighbourhood(&'a dyn Neighbourhood),
     /// Each output pixel is an input pixel: the region from [`Op::input_region`], unchanged.
     Index,
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use microtome_array::{Axis, PixelType, Shape};
-use microtome_ops::{Cast, Crop, OPS, Op, Project, Projection, Rescale, build, contract};
+use microtome_ops::{Cast, Crop, Downsample, Factors, OPS, Op, Project, Projection, Rescale, Shrink, build, contract};
 
 #[test]
 fn every_entry_of_the_list_holds() {
@@ -59,6 +59,14 @@ fn random_crops_keep_it() {
         if !region.is_empty() {
             contract::keeps(&Crop { region });
         }
+    }
+}
+
+#[test]
+fn downsampling_by_any_factors_keeps_it() {
+    // Factors within the array, along each axis, past its end, and none.
+    for [t, c, z, y, x] in [[1, 1, 1, 2, 2], [1, 1, 2, 2, 2], [2, 3, 1, 1, 4], [1, 1, 5, 9, 7], [1; 5]] {
+        contract::keeps(&Downsample { factor: Factors { t, c, z, y, x }, method: Shrink::Mean });
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use half::f16;
 use microtome_array::{ArraySpec, Axis, BufferPool, Pixel, PixelType, Pixels, Shape};
-use microtome_ops::{Cast, Fold, Op, OpError, Project, Projection, Rescale, contract};
+use microtome_ops::{Cast, Downsample, Factors, Fold, Op, OpError, Project, Projection, Rescale, Shrink, contract};
 use serde_json::json;
 
 fn line(values: &[impl Pixel], dtype: PixelType, axis: Axis) -> Pixels {
@@ -231,6 +231,7 @@ fn complex_pixels_are_refused() {
     for (name, params) in [
         ("project", json!({"axis": "Z", "method": "sum"})),
         ("cast", json!({"dtype": "uint8"})),
+        ("downsample", json!({"factor": {"y": 2}, "method": "mean"})),
         ("rescale", json!({"from": [0, 1], "dtype": "uint8"})),
     ] {
         let op = microtome_ops::build(name, &params).unwrap();
@@ -269,4 +270,54 @@ fn ranges_that_make_no_line_are_refused() {
     assert_eq!(refused((0.0, 1.0), Some((0.0, 256.0)), None), expected);
     assert!(refused((0.0, 1.0), Some((0.0, 1e6)), Some(PixelType::F16)).starts_with("rescale: to"));
     assert!(refused((0.0, 1.0), None, Some(PixelType::Bool)).starts_with("rescale is not defined for bool"));
+}
+
+/// The means of blocks of `x` values in a row.
+fn shrink<A: Pixel>(x: u64, values: &[A], dtype: PixelType) -> Vec<A> {
+    let op = Downsample { factor: Factors { x, ..Factors::default() }, method: Shrink::Mean };
+    run::<A>(&op, &line(values, dtype, Axis::X)).unwrap()
+}
+
+#[test]
+fn a_block_of_integers_is_rounded_half_to_even_and_the_last_block_is_what_there_is() {
+    assert_eq!(shrink(2, &[0u8, 1, 1, 2, 254, 255, 9], PixelType::U8), [0, 2, 254, 9]);
+    assert_eq!(shrink(3, &[-1i16, -1, -3, -1, -2], PixelType::I16), [-2, -2]);
+    assert_eq!(shrink(2, &[u64::MAX, u64::MAX, i64::MAX as u64, 0], PixelType::U64), [u64::MAX, 1 << 62]);
+    assert_eq!(shrink(u64::MAX, &[7u16, 8], PixelType::U16), [8]);
+}
+
+#[test]
+fn a_block_of_bool_is_what_most_of_it_is_and_a_tie_is_false() {
+    assert_eq!(shrink(4, &[1u8, 1, 0, 0, 1, 1, 1, 0, 1], PixelType::Bool), [0, 1, 1]);
+}
+
+#[test]
+fn a_block_of_floats_is_added_in_float64_and_nan_stays_in_its_block() {
+    let means = shrink(2, &[f32::NAN, 1.0, 2.0, 3.5, f32::MAX, f32::MAX], PixelType::F32);
+    assert!(means[0].is_nan());
+    assert_eq!(means[1..], [2.75, f32::MAX]);
+    assert_eq!(shrink(2, &[f16::MAX, f16::MAX], PixelType::F16), [f16::MAX]);
+}
+
+#[test]
+fn rows_of_a_block_are_added_before_each_other() {
+    // In rows each e is lost beside its 1; a running sum over the block would keep the last one.
+    let e = f64::EPSILON / 4.0;
+    let shape = Shape::new([1, 1, 1, 2, 2, 1]).unwrap();
+    let mut input = Pixels::zeroed(ArraySpec { shape, dtype: PixelType::F64 });
+    input.as_mut().slice_mut().unwrap().copy_from_slice(&[1.0, e, -1.0, e]);
+    let op = Downsample { factor: Factors { y: 2, x: 2, ..Factors::default() }, method: Shrink::Mean };
+    assert_eq!(run::<f64>(&op, &input).unwrap(), [((1.0 + e) + (-1.0 + e)) / 4.0]);
+    assert_ne!((1.0 + e) + (-1.0 + e), ((1.0 + e) + -1.0) + e);
+}
+
+#[test]
+fn a_factor_of_0_is_refused_and_a_factor_that_is_not_named_is_1() {
+    let build = |factor| microtome_ops::build("downsample", &json!({"factor": factor, "method": "mean"}));
+    let error = build(json!({"z": 0})).unwrap_err();
+    let expected = "downsample: factor is 0 on axis Z; give a whole number from 1 up; 1 leaves an axis as it is";
+    assert_eq!(error.to_string(), expected);
+    assert!(build(json!({"s": 2})).is_err());
+    assert!(build(json!({"y": 1.5})).is_err());
+    assert_eq!(build(json!({"Y": 3})).unwrap().params(), json!({"factor": {"y": 3}, "method": "mean"}));
 }

@@ -2,46 +2,13 @@
 
 use std::marker::PhantomData;
 
-use bytemuck::Pod;
 use microtome_array::{Buffer, BufferPool, PixelType, PixelsMut, PixelsRef, dispatch};
 
 use super::Projection;
 use super::frame::Frame;
 use crate::number::Number;
+use crate::total::{Accumulator, Width};
 use crate::{FoldState, OpError};
-
-/// An accumulator: the narrowest integer that no sum of the fold can pass.
-#[derive(Clone, Copy)]
-enum Width {
-    W32,
-    W64,
-    W128,
-}
-
-impl Width {
-    /// For `length` pixels of a type. A `bool` counts as the byte it is stored in.
-    fn of(input: PixelType, length: u64) -> Width {
-        let bits = 8 * input.size() as u32;
-        // The largest magnitude: 2^bits - 1 unsigned, 2^(bits - 1) signed.
-        let most = if input.is_signed_integer() { 1u128 << (bits - 1) } else { (1u128 << bits) - 1 };
-        let sum = most * u128::from(length.max(1));
-        if sum <= i32::MAX as u128 {
-            Width::W32
-        } else if sum <= i64::MAX as u128 {
-            Width::W64
-        } else {
-            Width::W128
-        }
-    }
-
-    fn size(self) -> u64 {
-        match self {
-            Width::W32 => 4,
-            Width::W64 => 8,
-            Width::W128 => 16,
-        }
-    }
-}
 
 /// Bytes for the sums so far.
 pub(super) fn state_bytes(input: PixelType, pixels: u64, length: u64) -> u64 {
@@ -59,42 +26,6 @@ pub(super) fn start(frame: Frame, method: Projection, pool: &BufferPool) -> Resu
         Width::W128 => Box::new(Sums::<T, i128> { frame, buffer, mean, kind: PhantomData }),
     }), else Err(super::complex(frame.input())))
 }
-
-/// An accumulator's arithmetic.
-trait Accumulator: Pod + Send {
-    fn of<T: Number>(value: T) -> Self;
-    fn plus(self, other: Self) -> Self;
-    fn wide(self) -> i128;
-    /// `self / n`, rounded half to even.
-    fn mean<B: Number>(self, n: u64) -> B;
-}
-
-macro_rules! accumulators {
-    ($($A:ty),*) => {$(
-        impl Accumulator for $A {
-            fn of<T: Number>(value: T) -> Self {
-                value.wide() as $A
-            }
-            fn plus(self, other: Self) -> Self {
-                self + other
-            }
-            fn wide(self) -> i128 {
-                self as i128
-            }
-            fn mean<B: Number>(self, n: u64) -> B {
-                // A quotient of such a sum that is no half is at least 1/2n from one, further than a float64 rounds.
-                if self.unsigned_abs() as u128 <= 1 << 51 {
-                    return B::from_f64(self as i64 as f64 / n as f64);
-                }
-                let n = n as $A;
-                let (floor, rest) = (self.div_euclid(n), self.rem_euclid(n));
-                let up = rest > n - rest || (rest == n - rest && floor % 2 != 0);
-                B::from_wide(floor as i128 + i128::from(up))
-            }
-        }
-    )*};
-}
-accumulators!(i32, i64, i128);
 
 struct Sums<T, A> {
     frame: Frame,
