@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 
 import pixels
+from neighbours import check_gaussian, downsample
 from reduce import reduce, tree
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -50,6 +51,26 @@ class Pixels(unittest.TestCase):
                 stored = zarr.create_array(folder, shape=shape, chunks=chunks, dtype="uint16")
                 stored[...] = data
                 self.assertEqual(pixels.sha256_stored(stored), pixels.sha256(data), shape)
+
+
+class Neighbours(unittest.TestCase):
+    def test_blocks_cut_by_the_edge_are_the_mean_of_what_exists(self):
+        plane = np.array([[0, 1, 7], [2, 3, 8]], np.uint8).reshape(1, 1, 1, 2, 3, 1)
+        self.assertEqual(downsample(plane, {"factor": {"y": 2, "x": 2}}).ravel().tolist(), [2, 8])
+        self.assertEqual(downsample(plane, {"factor": {"x": 9}}).ravel().tolist(), [3, 4])
+
+    def test_a_block_of_floats_is_added_row_by_row(self):
+        tiny = 2.0**-54
+        block = np.array([[1.0, tiny], [-1.0, tiny]]).reshape(1, 1, 1, 2, 2, 1)
+        self.assertEqual(downsample(block, {"factor": {"y": 2, "x": 2}}).item(), ((1.0 + tiny) + (-1.0 + tiny)) / 4)
+
+    def test_a_wrong_filter_is_told_from_a_right_one(self):
+        line = np.array([0, 0, 200, 0, 0], np.uint8).reshape(1, 1, 1, 1, 5, 1)
+        for values, right in [([0, 21, 157, 21, 0], True), ([0, 21, 158, 21, 0], False)]:
+            found = np.array(values, np.uint8).reshape(line.shape)
+            self.assertEqual(check_gaussian(line, {"sigma": {"x": 0.5}}, found), right)
+            wide = check_gaussian(line, {"sigma": {"x": 0.5}}, found.astype(np.float32))
+            self.assertFalse(wide, "not rounded")
 
 
 class Reduce(unittest.TestCase):

@@ -91,7 +91,7 @@ pub enum Shrink {
 /// Replaces each block of `factor` pixels by one pixel.
 ///
 /// An axis of n pixels has ⌈n / factor⌉ in the result: nothing is lost, and a block that the far edge cuts is the mean of
-/// the pixels that exist (as the `downsample` driver of `TensorStore` does). The pixel type stays.
+/// the pixels that exist (as the `downsample` driver of TensorStore does). The pixel type stays.
 ///
 /// | pixels | mean |
 /// |---|---|

@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Op, OpEntry, OpError, cast, crop, downsample, project, rescale};
+use crate::{Op, OpEntry, OpError, cast, crop, downsample, gaussian, project, rescale};
 
 /// Every operation.
-pub const OPS: &[OpEntry] = &[project::ENTRY, downsample::ENTRY, crop::ENTRY, cast::ENTRY, rescale::ENTRY];
+pub const OPS: &[OpEntry] =
+    &[project::ENTRY, downsample::ENTRY, gaussian::ENTRY, crop::ENTRY, cast::ENTRY, rescale::ENTRY];
 
 /// Makes an operation from its name and its parameters.
 ///
@@ -51,7 +52,10 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = build("sharpen", &Value::Null).unwrap_err().to_string();
-        assert!(error.starts_with("there is no operation `sharpen`; known are project, downsample, crop"), "{error}");
+        assert!(
+            error.starts_with("there is no operation `sharpen`; known are project, downsample, gaussian"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use microtome_array::{Axis, PixelType, Shape};
-use microtome_ops::{Cast, Crop, Downsample, Factors, OPS, Op, Project, Projection, Rescale, Shrink, build, contract};
+use microtome_ops::{
+    Cast, Crop, Downsample, Factors, Gaussian, OPS, Op, Project, Projection, Rescale, Shrink, Sigma, build, contract,
+};
 
 #[test]
 fn every_entry_of_the_list_holds() {
@@ -67,6 +69,18 @@ fn downsampling_by_any_factors_keeps_it() {
     // Factors within the array, along each axis, past its end, and none.
     for [t, c, z, y, x] in [[1, 1, 1, 2, 2], [1, 1, 2, 2, 2], [2, 3, 1, 1, 4], [1, 1, 5, 9, 7], [1; 5]] {
         contract::keeps(&Downsample { factor: Factors { t, c, z, y, x }, method: Shrink::Mean });
+    }
+}
+
+#[test]
+fn smoothing_along_any_axes_keeps_it() {
+    // Along one axis, along all, with radii past the array, which is then mirrored more than once, and not at all.
+    for [t, z, y, x] in
+        [[0.0, 0.0, 0.7, 1.2], [0.5, 0.8, 0.5, 0.4], [0.0, 3.0, 4.0, 0.0], [2.0, 0.0, 0.0, 5.0], [0.0; 4]]
+    {
+        for dtype in [None, Some(PixelType::F32)] {
+            contract::keeps(&Gaussian { sigma: Sigma { t, z, y, x }, truncate: 4.0, dtype });
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::fmt::Debug;
 
 use half::f16;
 use microtome_array::{ArraySpec, Axis, BufferPool, Pixel, PixelType, Pixels, Shape};
-use microtome_ops::{Cast, Downsample, Factors, Fold, Op, OpError, Project, Projection, Rescale, Shrink, contract};
+use microtome_ops::{
+    Cast, Downsample, Factors, Fold, Gaussian, Op, OpError, Project, Projection, Rescale, Shrink, Sigma, contract,
+};
 use serde_json::json;
 
 fn line(values: &[impl Pixel], dtype: PixelType, axis: Axis) -> Pixels {
@@ -232,6 +234,7 @@ fn complex_pixels_are_refused() {
         ("project", json!({"axis": "Z", "method": "sum"})),
         ("cast", json!({"dtype": "uint8"})),
         ("downsample", json!({"factor": {"y": 2}, "method": "mean"})),
+        ("gaussian", json!({"sigma": {"y": 2}})),
         ("rescale", json!({"from": [0, 1], "dtype": "uint8"})),
     ] {
         let op = microtome_ops::build(name, &params).unwrap();
@@ -320,4 +323,49 @@ fn a_factor_of_0_is_refused_and_a_factor_that_is_not_named_is_1() {
     assert!(build(json!({"s": 2})).is_err());
     assert!(build(json!({"y": 1.5})).is_err());
     assert_eq!(build(json!({"Y": 3})).unwrap().params(), json!({"factor": {"y": 3}, "method": "mean"}));
+}
+
+/// Smooths a row.
+fn smooth<A: Pixel, B: Pixel>(sigma: f64, dtype: Option<PixelType>, values: &[A]) -> Result<Vec<B>, OpError> {
+    let op = Gaussian { sigma: Sigma { x: sigma, ..Sigma::default() }, truncate: 4.0, dtype };
+    run::<B>(&op, &line(values, A::TYPE, Axis::X))
+}
+
+#[test]
+fn a_constant_stays_and_a_row_of_one_pixel_is_mirrored_without_end() {
+    assert_eq!(smooth::<u16, u16>(2.0, None, &[40_000; 5]).unwrap(), [40_000; 5]);
+    assert_eq!(smooth::<u8, u8>(100.0, None, &[77]).unwrap(), [77]);
+}
+
+#[test]
+fn integers_are_rounded_at_the_end_and_can_be_had_as_floats() {
+    // scipy.ndimage.gaussian_filter1d([0, 0, 200, 0, 0], 0.5, output="float32")
+    const SCIPY: [f32; 5] = [0.052_773_017, 21.290_154, 157.314_15, 21.290_154, 0.052_773_017];
+    let float = smooth::<u8, f32>(0.5, Some(PixelType::F32), &[0, 0, 200, 0, 0]).unwrap();
+    assert_eq!(float, SCIPY);
+    assert_eq!(smooth::<u8, u8>(0.5, None, &[0, 0, 200, 0, 0]).unwrap(), [0, 21, 157, 21, 0]);
+}
+
+#[test]
+fn a_nan_spreads_as_far_as_the_radius() {
+    let mut values = [1.0f32; 9];
+    values[0] = f32::NAN;
+    let nan: Vec<bool> = smooth::<f32, f32>(1.0, None, &values).unwrap().iter().map(|v| v.is_nan()).collect();
+    assert_eq!(nan, [true, true, true, true, true, false, false, false, false]);
+}
+
+#[test]
+fn smoothing_refuses_what_has_no_sense() {
+    let build = |params| message(microtome_ops::build("gaussian", &params));
+    let expected =
+        "gaussian: sigma is -1 on axis Y; give a finite number of pixels from 0 up; 0 leaves an axis as it is";
+    assert_eq!(build(json!({"sigma": {"y": -1}})), expected);
+    assert!(build(json!({"sigma": {"y": 1e300}})).contains("a radius of at most 65536 pixels"));
+    assert!(build(json!({"sigma": {"y": 1}, "truncate": -1})).starts_with("gaussian: truncate is -1;"));
+    assert!(build(json!({"sigma": {"c": 1}})).starts_with("gaussian: unknown field `c`"));
+    assert!(message(smooth::<u8, u16>(1.0, Some(PixelType::U16), &[1])).starts_with("gaussian: dtype is uint16;"));
+    let op = Gaussian { sigma: Sigma::default(), truncate: 4.0, dtype: None };
+    let error = message(run::<u8>(&op, &line(&[1u8], PixelType::Bool, Axis::X)));
+    let expected = "gaussian is not defined for bool pixels; give the result a type with --dtype float32 or float64";
+    assert_eq!(error, expected);
 }

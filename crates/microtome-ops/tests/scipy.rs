@@ -1,0 +1,70 @@
+//! SciPy and NumPy compute the same pixels: random filters and block means, each made by us and then by an independent
+//! script. Needs `MICROTOME_PYTHON`, which `cargo xtask test` sets.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::path::Path;
+use std::process::Command;
+
+use microtome_array::{ArraySpec, PixelType, Shape};
+use microtome_ops::build;
+use microtome_ops::contract::{evaluate, random::Random};
+use serde_json::{Value, json};
+
+const CASES: usize = 240;
+
+#[test]
+fn filters_and_block_means_equal_scipy_and_numpy() {
+    let Some(python) = std::env::var_os("MICROTOME_PYTHON") else {
+        println!("SKIPPED: MICROTOME_PYTHON is not set; `cargo xtask test` sets it");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Random::new(4);
+    let cases: Vec<Value> = (0..CASES).map(|n| case(folder.path(), n, &mut random)).collect();
+    std::fs::write(folder.path().join("cases.json"), json!(cases).to_string()).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/neighbours.py");
+    let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.trim(), format!("{CASES} results equal"));
+}
+
+/// Runs a random operation and leaves its input and output as raw bytes, and in words what was done.
+fn case(folder: &Path, n: usize, random: &mut Random) -> Value {
+    let (op, params) = if n.is_multiple_of(2) { downsample(random) } else { gaussian(random) };
+    // All types but complex ones, in turn; a filter of bool needs a type for its result.
+    let dtype = PixelType::ALL[n / 2 % 12];
+    let params =
+        if op == "gaussian" && dtype == PixelType::Bool { with(params, "dtype", &json!("float32")) } else { params };
+    let extents = [3, 3, 6, 12, 14, 3].map(|most| 1 + random.below(most));
+    let input = random.pixels(ArraySpec { shape: Shape::new(extents).unwrap(), dtype });
+    let made = build(op, &params).unwrap();
+    let region = made.output(&input.spec()).unwrap().shape.region();
+    let output = evaluate(made.as_ref(), input.as_ref(), &region, |left| left).unwrap();
+    std::fs::write(folder.join(format!("{n}.in")), input.as_ref().bytes()).unwrap();
+    std::fs::write(folder.join(format!("{n}.out")), output.as_ref().bytes()).unwrap();
+    let spec = output.spec();
+    json!({
+        "n": n, "op": op, "params": made.params(), "shape": extents, "dtype": dtype,
+        "out": spec.shape, "out_dtype": spec.dtype,
+    })
+}
+
+fn with(mut params: Value, key: &str, value: &Value) -> Value {
+    params[key] = value.clone();
+    params
+}
+
+fn downsample(random: &mut Random) -> (&'static str, Value) {
+    let [t, c, z, y, x] = [2, 2, 4, 5, 17].map(|most| 1 + random.below(most));
+    ("downsample", json!({"factor": {"t": t, "c": c, "z": z, "y": y, "x": x}, "method": "mean"}))
+}
+
+fn gaussian(random: &mut Random) -> (&'static str, Value) {
+    let mut sigma = |most: u64| if random.below(3) == 0 { 0.0 } else { random.below(100 * most) as f64 / 100.0 };
+    let sigma = json!({"t": sigma(2), "z": sigma(3), "y": sigma(4), "x": sigma(7)});
+    let truncate = [4.0, 4.0, 3.0, 2.5][random.below(4) as usize];
+    let params = json!({"sigma": sigma, "truncate": truncate});
+    let dtype = [None, None, Some("float32"), Some("float64")][random.below(4) as usize];
+    ("gaussian", dtype.map_or(params.clone(), |dtype| with(params, "dtype", &json!(dtype))))
+}
