@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use microtome_array::{BufferPool, ChunkGrid, Pixels, Region};
 use microtome_graph::{Admission, LayerKind, Stage, Task, TaskGraph};
-use microtome_io::{MemorySink, Sink, WriteContext};
+use microtome_io::{MemorySink, Output, Sink, StoredUnit, WriteContext};
 use petgraph::Direction;
 use rayon::{Scope, ThreadPoolBuilder};
 
@@ -22,9 +22,9 @@ use crate::scheduler::{Command, Event, Scheduler, Window};
 use crate::values::LiveValues;
 
 /// Where the result goes.
-pub(crate) enum Output<'a> {
-    /// Write units of a sink.
-    Store(&'a dyn Sink),
+pub(crate) enum Target<'a> {
+    /// Write units of the first array of an output, and what became of them.
+    Store(&'a dyn Output, &'a Mutex<Vec<StoredUnit>>),
     /// Chunks of the top layer, into memory.
     Collect(&'a MemorySink),
 }
@@ -38,7 +38,7 @@ pub(crate) struct Done {
 /// Runs a stage.
 pub(crate) fn run(
     stage: &Stage,
-    output: &Output<'_>,
+    target: &Target<'_>,
     admission: &Admission,
     options: &RunOptions,
 ) -> Result<Done, RunError> {
@@ -57,7 +57,7 @@ pub(crate) fn run(
     let budget = admission.projected_peak.max(reserve);
     let run = Run {
         stage,
-        output,
+        target,
         options,
         width: admission.width as usize,
         buffers: BufferPool::new(options.memory),
@@ -72,7 +72,7 @@ pub(crate) fn run(
 
 struct Run<'a> {
     stage: &'a Stage,
-    output: &'a Output<'a>,
+    target: &'a Target<'a>,
     options: &'a RunOptions,
     width: usize,
     buffers: BufferPool,
@@ -165,11 +165,12 @@ impl Run<'_> {
 
     /// Fills a write unit, box by box.
     fn store(&self, evaluator: &Evaluator<'_>, unit: &Region, tally: &mut Tally) -> Result<(), RunError> {
-        let Output::Store(sink) = self.output else { return Ok(()) };
+        let Target::Store(output, finished) = self.target else { return Ok(()) };
         let task = evaluator.task;
         let this = self.stage.get(task.layer);
         let boxes = ChunkGrid::new(unit.shape(), this.step).map_err(|e| evaluator.internal(e))?;
-        let mut writer = sink.begin(this.layer.grid.index(task.chunk), &WriteContext { pool: &self.buffers })?;
+        let mut writer =
+            output.array(0).begin(this.layer.grid.index(task.chunk), &WriteContext { pool: &self.buffers })?;
         for index in boxes.all().iter() {
             let Some(part) = boxes.region(&index) else { continue };
             let part = part.shifted(&unit.origin());
@@ -180,7 +181,11 @@ impl Run<'_> {
         tally.units += 1;
         tally.written += receipt.pixel_bytes;
         tally.stored += receipt.stored_bytes;
-        Ok(())
+        let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unit) = finished.get_mut(task.chunk as usize) {
+            *unit = StoredUnit::from(&receipt);
+        }
+        Ok(output.settle(&[(0, receipt)])?)
     }
 
     fn collect(
@@ -190,7 +195,7 @@ impl Run<'_> {
         pixels: &Pixels,
         tally: &mut Tally,
     ) -> Result<(), RunError> {
-        let Output::Collect(memory) = self.output else { return Ok(()) };
+        let Target::Collect(memory) = self.target else { return Ok(()) };
         let task = evaluator.task;
         let index = self.stage.get(task.layer).layer.grid.index(task.chunk);
         let mut writer = memory.begin(index, &WriteContext { pool: evaluator.pool })?;

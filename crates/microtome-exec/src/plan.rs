@@ -1,21 +1,22 @@
 //! A plan: a lazy array, what takes its result, and whether it fits.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use microtome_array::Pixels;
 use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Stage, StageOptions};
-use microtome_io::{MemorySink, Sink};
+use microtome_io::{Completion, MemorySink, Output, Prepare, StoredUnit};
 use serde::Serialize;
 
 use crate::error::RunError;
-use crate::executor::{self, Output};
+use crate::executor::{self, Target};
 use crate::options::RunOptions;
 
-/// A stage with its sink.
+/// A stage with its output.
 #[derive(Debug)]
 pub struct Plan<'a> {
     stage: Stage,
-    sink: Option<&'a dyn Sink>,
+    output: Option<&'a dyn Output>,
 }
 
 /// What a run did. Counts are of what happened, not of what was planned.
@@ -49,14 +50,14 @@ pub struct RunReport {
 
 impl<'a> Plan<'a> {
     /// A plan that stores an array. O(layers).
-    pub fn store(array: &LazyArray, sink: &'a dyn Sink) -> Plan<'a> {
-        let options = StageOptions { sink: Some(sink.spec().clone()), fusing: Fusing::Full };
-        Plan { stage: Stage::new(array, &options), sink: Some(sink) }
+    pub fn store(array: &LazyArray, output: &'a dyn Output) -> Plan<'a> {
+        let options = StageOptions { sink: Some(output.array(0).spec().clone()), fusing: Fusing::Full };
+        Plan { stage: Stage::new(array, &options), output: Some(output) }
     }
 
     /// A plan that computes an array into memory.
     pub fn compute(array: &LazyArray, fusing: Fusing) -> Plan<'static> {
-        Plan { stage: Stage::new(array, &StageOptions { sink: None, fusing }), sink: None }
+        Plan { stage: Stage::new(array, &StageOptions { sink: None, fusing }), output: None }
     }
 
     /// The stage.
@@ -71,7 +72,7 @@ impl<'a> Plan<'a> {
 
     /// Hash of all that decides the result's bytes.
     pub fn hash(&self) -> String {
-        self.stage.hash(&self.sink.map_or(serde_json::Value::Null, Sink::parameters))
+        self.stage.hash(&self.output.map_or(serde_json::Value::Null, Output::parameters))
     }
 
     /// What would run at once, and the projected peak, or the refusal.
@@ -79,10 +80,10 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`GraphError::Memory`] if the plan does not fit the budget.
     pub fn admit(&self, options: &RunOptions) -> Result<Admission, GraphError> {
-        let scratch = self.sink.map_or(0, |s| s.scratch_bytes(&self.stage.store_box()));
+        let scratch = self.output.map_or(0, |o| o.array(0).scratch_bytes(&self.stage.store_box()));
         let memory = self.stage.group_memory(scratch);
         let top = self.stage.get(self.stage.top());
-        let fixed = if self.sink.is_none() { top.layer.spec.bytes() } else { 0 };
+        let fixed = if self.output.is_none() { top.layer.spec.bytes() } else { 0 };
         self.stage.admit(&memory, options.threads.max(1) as u64, options.memory, fixed)
     }
 
@@ -92,16 +93,20 @@ impl<'a> Plan<'a> {
     /// [`RunError`]: refused, unreadable, unwritable, cancelled.
     pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
         let admission = self.admit(options)?;
-        let Some(sink) = self.sink else { return self.collect(options).map(|(_, report)| report) };
-        sink.prepare(&self.hash())?;
-        let report = self.timed(&Output::Store(sink), &admission, options);
+        let Some(output) = self.output else { return self.collect(options).map(|(_, report)| report) };
+        let plan = self.hash();
+        output.prepare(&Prepare::fresh(&plan))?;
+        let units = output.array(0).spec().units.count();
+        let finished = Mutex::new(vec![StoredUnit::default(); units as usize]);
+        let report = self.timed(&Target::Store(output, &finished), &admission, options);
         match report {
             Ok(report) => {
-                sink.finish()?;
+                let units = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
+                output.finish(&Completion { plan: &plan, units: &[units] })?;
                 Ok(report)
             }
             Err(error) => {
-                sink.abandon();
+                output.abandon();
                 Err(error)
             }
         }
@@ -115,18 +120,18 @@ impl<'a> Plan<'a> {
         let admission = self.admit(options)?;
         let top = &self.stage.get(self.stage.top()).layer;
         let memory = MemorySink::new(top.spec, top.grid.chunk()).map_err(GraphError::Array)?;
-        let report = self.timed(&Output::Collect(&memory), &admission, options)?;
+        let report = self.timed(&Target::Collect(&memory), &admission, options)?;
         Ok((memory.into_pixels(), report))
     }
 
-    fn timed(&self, output: &Output<'_>, admission: &Admission, options: &RunOptions) -> Result<RunReport, RunError> {
+    fn timed(&self, target: &Target<'_>, admission: &Admission, options: &RunOptions) -> Result<RunReport, RunError> {
         let start = Instant::now();
         let estimate = self.estimate();
         let before = options.counters.snapshot();
         options.counters.planned(estimate.units);
-        let done = executor::run(&self.stage, output, admission, options)?;
+        let done = executor::run(&self.stage, target, admission, options)?;
         let counted = options.counters.snapshot();
-        let fixed = if self.sink.is_none() { estimate.layers.last().map_or(0, |l| l.array.bytes()) } else { 0 };
+        let fixed = if self.output.is_none() { estimate.layers.last().map_or(0, |l| l.array.bytes()) } else { 0 };
         Ok(RunReport {
             tasks_planned: estimate.fused,
             tasks_run: counted.tasks - before.tasks,

@@ -1,10 +1,10 @@
-//! What every [`Reader`] and every [`Sink`](crate::Sink) keeps, as tests that each format runs on its own images.
+//! What every [`Reader`] and every [`Output`](crate::Output) keeps, as tests that each format runs on its own images.
 
-mod sink;
+mod output;
 
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Pixels, Region, copy_region};
 
-pub use sink::sink;
+pub use output::output;
 
 use crate::{Place, ReadContext, ReadError, Reader, read_region};
 
@@ -79,10 +79,10 @@ mod tests {
     use microtome_array::{ArraySpec, PixelType, Shape};
 
     #[test]
-    fn a_sink_in_memory_keeps_the_contract() {
+    fn an_output_in_memory_keeps_the_contract() {
         let array = ArraySpec { shape: Shape::new([2, 1, 3, 11, 13, 3]).unwrap(), dtype: PixelType::U16 };
         let unit = Shape::new([1, 1, 2, 8, 8, 3]).unwrap();
-        super::sink(|| MemorySink::new(array, unit).unwrap(), MemorySink::into_pixels);
+        super::output(|| MemorySink::new(array, unit).unwrap(), |sink, _| sink.pixels());
     }
 
     #[test]

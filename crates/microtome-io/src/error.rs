@@ -138,6 +138,14 @@ fn within(location: &str) -> String {
     if location.is_empty() { String::new() } else { format!(" in {location}") }
 }
 
+fn what_to_do(same_plan: bool) -> &'static str {
+    if same_plan {
+        "this very plan; --resume goes on with it, --overwrite starts anew"
+    } else {
+        "another plan (another input or other parameters); --overwrite removes it"
+    }
+}
+
 /// An output that cannot be written. The command line exits with 5.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -148,14 +156,22 @@ pub enum WriteError {
         /// The path.
         path: PathBuf,
     },
-    /// An unfinished output is there.
+    /// The finished output of another plan is there.
     #[error(
-        "{} is an unfinished output of an earlier or running command; remove it, or give --overwrite if no other run is at work",
+        "{} is the finished output of another plan (another input or other parameters); give another name or --overwrite",
         path.display()
     )]
+    OtherPlan {
+        /// The path.
+        path: PathBuf,
+    },
+    /// An unfinished output is there.
+    #[error("{} is an unfinished output of {}", path.display(), what_to_do(*same_plan))]
     Unfinished {
         /// The partial path.
         path: PathBuf,
+        /// Whether it is of the same plan.
+        same_plan: bool,
     },
     /// Something is there that is not ours to replace, whatever was asked for.
     #[error("{} is not replaced: {why}; give another name", path.display())]

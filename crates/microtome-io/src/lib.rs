@@ -1,5 +1,5 @@
-//! What a file is: its description, the [`Reader`] that gives pixels of it, the [`Sink`] that takes pixels, and the
-//! [`Limits`] that every reader keeps.
+//! What a file is: its description, the [`Reader`] that gives pixels of it, the [`Sink`] that takes pixels of an array,
+//! the [`Output`] in which arrays appear, and the [`Limits`] that every reader keeps.
 //!
 //! Formats live in their own crates (`microtome-tiff`, `microtome-zarr`); what they share is here.
 //!
@@ -12,6 +12,7 @@ mod info;
 mod limits;
 mod memory;
 pub mod ome;
+mod output;
 mod reader;
 mod sink;
 mod synthetic;
@@ -22,6 +23,7 @@ pub use info::{
 };
 pub use limits::Limits;
 pub use memory::{MemoryReader, MemorySink, read_region};
+pub use output::{Check, Completion, Durability, Output, Prepare, Standing, StoredUnit};
 pub use reader::{Place, ReadContext, ReadCount, Reader, SourceSpec};
 pub use sink::{Receipt, Sink, SinkSpec, UnitWriter, WriteContext};
 pub use synthetic::SyntheticReader;

@@ -1,6 +1,7 @@
 //! A source and a sink in memory, for tests and for results that are to be looked at.
 
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use microtome_array::{
     ArrayError, ArraySpec, Axis, BufferPool, ChunkGrid, ChunkIndex, PerAxis, Pixels, PixelsMut, PixelsRef, Region,
@@ -9,8 +10,9 @@ use microtome_array::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    ImageInfo, LevelInfo, PixelSize, Place, ReadContext, ReadCount, ReadError, Reader, Receipt, SceneInfo, SceneKind,
-    Sink, SinkSpec, SourceSpec, StorageInfo, StorageKind, UnitWriter, WriteContext, WriteError,
+    Check, Completion, ImageInfo, LevelInfo, Output, PixelSize, Place, Prepare, ReadContext, ReadCount, ReadError,
+    Reader, Receipt, SceneInfo, SceneKind, Sink, SinkSpec, SourceSpec, Standing, StorageInfo, StorageKind, UnitWriter,
+    WriteContext, WriteError,
 };
 
 /// One array in memory as an image of one scene and one level.
@@ -97,6 +99,14 @@ impl MemorySink {
         Ok(MemorySink { spec, pixels: Mutex::new(Pixels::zeroed(array)) })
     }
 
+    /// A copy of the pixels; those of units that were never written are 0.
+    pub fn pixels(&self) -> Pixels {
+        let whole = self.pixels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut copy = Pixels::zeroed(whole.spec());
+        copy.as_mut().bytes().copy_from_slice(whole.as_ref().bytes());
+        copy
+    }
+
     /// The pixels; those of units that were never written are 0.
     pub fn into_pixels(self) -> Pixels {
         self.pixels.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -108,16 +118,8 @@ impl Sink for MemorySink {
         &self.spec
     }
 
-    fn parameters(&self) -> serde_json::Value {
-        serde_json::json!({"sink": "memory"})
-    }
-
     fn scratch_bytes(&self, _box_shape: &Shape) -> u64 {
         0
-    }
-
-    fn prepare(&self, _plan_hash: &str) -> Result<(), WriteError> {
-        Ok(())
     }
 
     fn begin<'a>(
@@ -127,8 +129,52 @@ impl Sink for MemorySink {
     ) -> Result<Box<dyn UnitWriter + 'a>, WriteError> {
         Ok(Box::new(MemoryUnit { sink: self, unit, bytes: 0 }))
     }
+}
 
-    fn finish(&self) -> Result<(), WriteError> {
+/// An output of one array that is gone with the process: nothing to settle, nothing to go on from.
+impl Output for MemorySink {
+    fn path(&self) -> &Path {
+        Path::new("memory")
+    }
+
+    fn arrays(&self) -> usize {
+        1
+    }
+
+    fn array(&self, _n: usize) -> &dyn Sink {
+        self
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        serde_json::json!({"sink": "memory"})
+    }
+
+    fn look(&self, _plan: &str, _resume: bool) -> Result<Standing, WriteError> {
+        Ok(Standing::Fresh)
+    }
+
+    fn journal(&self, _plan: &str) -> Option<PathBuf> {
+        None
+    }
+
+    fn prepare(&self, _how: &Prepare<'_>) -> Result<Standing, WriteError> {
+        Ok(Standing::Fresh)
+    }
+
+    fn settle(&self, _units: &[(usize, Receipt)]) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    fn check(&self, _array: usize, _receipt: &Receipt, _how: Check) -> Result<bool, WriteError> {
+        Ok(true)
+    }
+
+    /// A copy of the pixels.
+    fn reopen(&self, _array: usize) -> Result<Arc<dyn Reader>, ReadError> {
+        Ok(Arc::new(MemoryReader::new(self.pixels())))
+    }
+
+    fn finish(&self, _completion: &Completion<'_>) -> Result<(), WriteError> {
         Ok(())
     }
 

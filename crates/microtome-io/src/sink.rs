@@ -1,4 +1,6 @@
-//! Taking pixels: write units, each with one owner, and a result that appears under its name only when it is whole.
+//! Taking the pixels of one array in write units.
+//!
+//! *Invariant:* a unit has one owner; its receipt is of the bytes that were stored, and no unit is half there.
 
 use std::fmt::Debug;
 
@@ -39,26 +41,16 @@ pub struct Receipt {
     pub crc32c: u32,
 }
 
-/// Where results go. One sink holds one array.
+/// One array being written, of an [`Output`](crate::Output) that says when and under which name it appears.
 ///
-/// The order is: [`begin`](Sink::begin) each unit in any order, on any thread, each once; then
-/// [`finish`](Sink::finish). A sink that is dropped unfinished leaves nothing under its final name.
+/// [`begin`](Sink::begin) each unit in any order, on any thread, each once.
 pub trait Sink: Debug + Send + Sync {
     /// What the sink takes.
     fn spec(&self) -> &SinkSpec;
 
-    /// What decides the stored bytes beside the pixels (format, chunking, codec), for the plan's hash.
-    fn parameters(&self) -> serde_json::Value;
-
     /// Most bytes of scratch a unit takes while it is written, when pixels come in boxes of shape `box_shape`
     /// (see [`UnitWriter::write`]).
     fn scratch_bytes(&self, box_shape: &Shape) -> u64;
-
-    /// Makes the place for the output (`OUT.partial-<plan hash>`). Called once, before the first unit.
-    ///
-    /// # Errors
-    /// [`WriteError`] if the output exists or its place cannot be written.
-    fn prepare(&self, plan_hash: &str) -> Result<(), WriteError>;
 
     /// Starts a write unit.
     ///
@@ -69,15 +61,6 @@ pub trait Sink: Debug + Send + Sync {
         unit: ChunkIndex,
         context: &WriteContext<'a>,
     ) -> Result<Box<dyn UnitWriter + 'a>, WriteError>;
-
-    /// Publishes the whole output under its final name. Called once, after every unit has finished.
-    ///
-    /// # Errors
-    /// [`WriteError`] if it cannot be published; it then keeps its partial name.
-    fn finish(&self) -> Result<(), WriteError>;
-
-    /// Removes what an unfinished run left, as far as possible. Called instead of `finish` when a run fails.
-    fn abandon(&self);
 }
 
 /// A write unit being filled.

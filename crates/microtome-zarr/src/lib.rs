@@ -13,9 +13,9 @@ mod strided;
 use std::path::Path;
 
 pub use layout::default_layout;
-pub use options::{BloscCompressor, Compression, OutputMeta, ShardChoice, ZarrOptions};
+pub use options::{BloscCompressor, Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions};
 pub use reader::{ZarrReader, open};
-pub use sink::{ZarrSink, check_output, create};
+pub use sink::{ZarrOutput, create};
 
 /// Files of which a Zarr folder has at least one.
 const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zattrs"];

@@ -1,7 +1,7 @@
 //! What a caller chooses about an output, and what the output says of itself.
 
-use microtome_array::Shape;
-use microtome_io::{Channel, PixelSize, Quantity, SceneInfo};
+use microtome_array::{ArrayError, ArraySpec, Axis, PerAxis, Shape};
+use microtome_io::{Channel, Downsample, PixelSize, Quantity, SceneInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Blosc, BloscInner, Codec, Gzip, Zstd};
@@ -149,6 +149,48 @@ fn blosc_level(level: Option<i32>, default: u8) -> Option<u8> {
     level.map_or(Some(default), |l| u8::try_from(l).ok())
 }
 
+/// A level of an output.
+///
+/// # Examples
+/// ```
+/// use microtome_array::{ArraySpec, Axis, PixelType, Shape};
+/// use microtome_zarr::LevelSpec;
+/// let full = ArraySpec { shape: Shape::new([1, 2, 9, 301, 400, 1])?, dtype: PixelType::U16 };
+/// let half = LevelSpec::reduced(full, [1, 1, 1, 2, 2, 1])?;
+/// assert_eq!(half.array.shape.extents(), [1, 2, 9, 151, 200, 1]);
+/// assert_eq!(half.downsample, [1.0, 1.0, 1.0, 2.0, 2.0, 1.0]);
+/// # Ok::<(), microtome_array::ArrayError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LevelSpec {
+    /// Shape and type of its array.
+    pub array: ArraySpec,
+    /// Level-0 pixels per pixel, T C Z Y X S.
+    pub downsample: Downsample,
+}
+
+impl LevelSpec {
+    /// The full resolution.
+    pub fn full(array: ArraySpec) -> LevelSpec {
+        LevelSpec { array, downsample: [1.0; 6] }
+    }
+
+    /// A level each of whose pixels stands for a block of so many pixels of the full resolution; blocks on a far edge are
+    /// cut to the array.
+    ///
+    /// # Errors
+    /// [`ArrayError`] if a factor is 0.
+    pub fn reduced(full: ArraySpec, factors: [u64; 6]) -> Result<LevelSpec, ArrayError> {
+        let factors = PerAxis(factors);
+        if let Some(axis) = Axis::ALL.into_iter().find(|&a| factors[a] == 0) {
+            return Err(ArrayError::EmptyChunk { axis });
+        }
+        let extents = PerAxis::from_fn(|a| full.shape.get(a).div_ceil(factors[a]));
+        let array = ArraySpec { shape: Shape::new(extents.0)?, dtype: full.dtype };
+        Ok(LevelSpec { array, downsample: factors.0.map(|f| f as f64) })
+    }
+}
+
 /// What an output says of its image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputMeta {
@@ -160,6 +202,8 @@ pub struct OutputMeta {
     pub pixel_size: PixelSize,
     /// Time between two frames.
     pub time_increment: Option<Quantity>,
+    /// How lower levels are made from the one before, as NGFF's `type` (`mean`); said where there are lower levels.
+    pub downsampling: Option<String>,
 }
 
 impl From<&SceneInfo> for OutputMeta {
@@ -169,6 +213,7 @@ impl From<&SceneInfo> for OutputMeta {
             channels: scene.channels.clone(),
             pixel_size: scene.pixel_size.clone(),
             time_increment: scene.time_increment.clone(),
+            downsampling: None,
         }
     }
 }

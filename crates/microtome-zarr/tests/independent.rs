@@ -7,10 +7,10 @@ use std::process::Command;
 
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, PixelType, Pixels, Shape, copy_region};
 use microtome_io::{
-    Channel, Limits, PixelSize, Place, Quantity, ReadError, Reader, Sink, SyntheticReader, WriteContext, contract,
-    read_region,
+    Channel, Completion, Limits, Output, PixelSize, Place, Prepare, Quantity, ReadError, Reader, SyntheticReader,
+    WriteContext, contract, read_region,
 };
-use microtome_zarr::{Compression, OutputMeta, ShardChoice, ZarrOptions};
+use microtome_zarr::{Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -125,10 +125,13 @@ fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
         channels: (0..spec.shape.get(Axis::C)).map(|n| Channel { name: format!("C{n}"), color: None }).collect(),
         pixel_size: PixelSize { z: Some(0.5), y: Some(0.1), x: Some(0.1), unit: Some("micrometer".to_owned()) },
         time_increment: Some(Quantity { value: 30.0, unit: "second".to_owned() }),
+        downsampling: None,
     };
     let pixels = whole(&SyntheticReader::new(spec), 0).unwrap();
-    let sink = microtome_zarr::create(path, spec, &meta, options).unwrap();
-    sink.prepare("0123456789abcdef").unwrap();
+    let plan = "0123456789abcdef";
+    let output = microtome_zarr::create(path, &[LevelSpec::full(spec)], &meta, options).unwrap();
+    output.prepare(&Prepare::fresh(plan)).unwrap();
+    let (sink, mut units) = (output.array(0), Vec::new());
     let pool = BufferPool::new(1 << 24);
     for unit in sink.spec().units.all().iter() {
         let region = sink.spec().units.region(&unit).unwrap();
@@ -136,9 +139,11 @@ fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
         copy_region(pixels.as_ref(), &PerAxis::splat(0), &mut part.as_mut(), &region.origin(), &region).unwrap();
         let mut writer = sink.begin(unit, &WriteContext { pool: &pool }).unwrap();
         writer.write(&region, part.as_ref()).unwrap();
-        writer.finish().unwrap();
+        let receipt = writer.finish().unwrap();
+        units.push((&receipt).into());
+        output.settle(&[(0, receipt)]).unwrap();
     }
-    sink.finish().unwrap();
+    output.finish(&Completion { plan, units: &[units] }).unwrap();
     pixels
 }
 

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use microtome_array::{ArraySpec, BufferPool, PixelType, Pixels, PixelsRef, Shape};
-use microtome_io::{Sink, WriteContext, WriteError, contract};
-use microtome_zarr::{BloscCompressor, Compression, OutputMeta, ShardChoice, ZarrOptions, create};
+use microtome_io::{Output, Prepare, Standing, WriteContext, WriteError, contract};
+use microtome_zarr::{BloscCompressor, Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput};
 use support::{cut, numbered, oracle, spec, tree, write_all};
 
 const COMPRESSIONS: [Compression; 5] = [
@@ -26,13 +26,21 @@ fn options(chunk: [u64; 6], shard: Option<[u64; 6]>, compression: Compression) -
     ZarrOptions { chunk: Some(shape(chunk)), shard, compression, overwrite: true }
 }
 
+fn create(out: &Path, array: ArraySpec, meta: &OutputMeta, options: &ZarrOptions) -> Result<ZarrOutput, WriteError> {
+    microtome_zarr::create(out, &[LevelSpec::full(array)], meta, options)
+}
+
+fn prepare(output: &ZarrOutput, plan: &str) -> Result<Standing, WriteError> {
+    output.prepare(&Prepare::fresh(plan))
+}
+
 /// Runs the contract on an output and checks each time that `zarrs` reads the pixels.
 fn check(array: ArraySpec, options: &ZarrOptions) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.ome.zarr");
-    contract::sink(
+    contract::output(
         || create(&out, array, &OutputMeta::default(), options).unwrap(),
-        |_| {
+        |_, _| {
             let bytes = oracle(&out, array);
             let mut pixels = Pixels::zeroed(array);
             pixels.as_mut().bytes().copy_from_slice(&bytes);
@@ -94,7 +102,7 @@ fn what_is_all_fill_value_is_not_stored() {
     let sink = create(&out, array, &OutputMeta::default(), &ZarrOptions::default()).unwrap();
     let receipts = write_all(&sink, &Pixels::zeroed(array), 1);
     assert_eq!((receipts[0].stored_bytes, receipts[0].crc32c), (0, 0));
-    assert_eq!(tree(&out).keys().collect::<Vec<_>>(), ["0/zarr.json", "zarr.json"]);
+    assert_eq!(tree(&out).keys().collect::<Vec<_>>(), [".microtome/complete.json", "0/zarr.json", "zarr.json"]);
     assert!(oracle(&out, array).iter().all(|&b| b == 0));
 }
 
@@ -115,21 +123,22 @@ fn scratch_is_bounded_where_every_stored_chunk_is_begun_before_one_is_whole() {
     let array = spec([1, 1, 1, 301, 24 * 301, 1], PixelType::U16);
     let layout = options([1, 1, 1, 301, 301, 1], Some([1, 1, 1, 301, 24 * 301, 1]), Compression::None);
     let sink = create(&folder.path().join("out.zarr"), array, &OutputMeta::default(), &layout).unwrap();
-    sink.prepare("abc").unwrap();
+    prepare(&sink, "abc").unwrap();
     let (pool, pixels) = (BufferPool::new(0), numbered(array));
-    let unit = sink.spec().units.index(0);
-    let mut writer = sink.begin(unit, &WriteContext { pool: &pool }).unwrap();
+    let unit = sink.array(0).spec().units.index(0);
+    let mut writer = sink.array(0).begin(unit, &WriteContext { pool: &pool }).unwrap();
     for y in 0..301 {
         let row = array.shape.region().with(microtome_array::Axis::Y, y, y + 1);
         writer.write(&row, cut(&pixels, &row).as_ref()).unwrap();
     }
     writer.finish().unwrap();
-    let (peak, most) = (pool.stats().peak_lent, sink.scratch_bytes(&Shape::new([1, 1, 1, 1, 24 * 301, 1]).unwrap()));
+    let (peak, most) =
+        (pool.stats().peak_lent, sink.array(0).scratch_bytes(&Shape::new([1, 1, 1, 1, 24 * 301, 1]).unwrap()));
     assert!(peak >= 24 * 301 * 301 * 2, "every chunk is open at once: {peak}");
     assert!(peak <= most, "{peak} bytes lent, {most} announced");
 }
 
-fn small(out: &Path, overwrite: bool) -> microtome_zarr::ZarrSink {
+fn small(out: &Path, overwrite: bool) -> ZarrOutput {
     let options = ZarrOptions { overwrite, ..ZarrOptions::default() };
     create(out, spec([1, 1, 1, 8, 8, 1], PixelType::U8), &OutputMeta::default(), &options).unwrap()
 }
@@ -140,7 +149,7 @@ fn an_output_that_is_there_is_refused_or_replaced_whole() {
     let out = folder.path().join("out.zarr");
     let array = spec([1, 1, 1, 8, 8, 1], PixelType::U8);
     write_all(&small(&out, false), &Pixels::zeroed(array), 1);
-    assert!(matches!(small(&out, false).prepare("abc"), Err(WriteError::Exists { .. })));
+    assert!(matches!(prepare(&small(&out, false), "abc"), Err(WriteError::Exists { .. })));
     fs::write(out.join("old"), "old").unwrap();
     write_all(&small(&out, true), &numbered(array), 1);
     assert!(!out.join("old").exists() && out.join("0/c/0/0/0/0/0").exists());
@@ -152,7 +161,7 @@ fn overwriting_does_not_remove_a_folder_that_is_no_zarr() {
     let out = folder.path().join("thesis");
     fs::create_dir(&out).unwrap();
     fs::write(out.join("chapter1.tex"), "…").unwrap();
-    let refused = small(&out, true).prepare("abc").unwrap_err();
+    let refused = prepare(&small(&out, true), "abc").unwrap_err();
     assert!(refused.to_string().contains("no Zarr"), "{refused}");
     assert!(out.join("chapter1.tex").exists());
 }
@@ -164,7 +173,7 @@ fn overwriting_does_not_remove_a_folder_that_only_holds_a_zarr() {
     fs::create_dir_all(out.join("cells.zarr")).unwrap();
     fs::write(out.join("cells.zarr/.zgroup"), r#"{"zarr_format": 2}"#).unwrap();
     fs::write(out.join("notes.txt"), "…").unwrap();
-    assert!(small(&out, true).prepare("abc").is_err());
+    assert!(prepare(&small(&out, true), "abc").is_err());
     assert!(out.join("notes.txt").exists() && out.join("cells.zarr/.zgroup").exists());
 }
 
@@ -173,11 +182,11 @@ fn an_unfinished_output_is_refused_until_it_may_be_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.zarr");
     let first = small(&out, false);
-    first.prepare("0123456789abcdef").unwrap();
+    prepare(&first, "0123456789abcdef").unwrap();
     assert!(folder.path().join("out.zarr.partial-0123456789ab").is_dir());
     assert!(!out.exists(), "nothing under the final name yet");
-    assert!(matches!(small(&out, false).prepare("other"), Err(WriteError::Unfinished { .. })));
-    small(&out, true).prepare("other").unwrap();
+    assert!(matches!(prepare(&small(&out, false), "other"), Err(WriteError::Unfinished { .. })));
+    prepare(&small(&out, true), "other").unwrap();
     assert!(!folder.path().join("out.zarr.partial-0123456789ab").exists());
 }
 
@@ -185,11 +194,16 @@ fn an_unfinished_output_is_refused_until_it_may_be_replaced() {
 fn abandoning_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let sink = small(&folder.path().join("out.zarr"), false);
-    sink.prepare("abc").unwrap();
+    prepare(&sink, "abc").unwrap();
     let pool = BufferPool::new(0);
-    let unit = sink.spec().units.index(0);
-    let mut writer = sink.begin(unit, &WriteContext { pool: &pool }).unwrap();
-    writer.write(&sink.spec().array.shape.region(), PixelsRef::new(sink.spec().array, &[1; 64]).unwrap()).unwrap();
+    let unit = sink.array(0).spec().units.index(0);
+    let mut writer = sink.array(0).begin(unit, &WriteContext { pool: &pool }).unwrap();
+    writer
+        .write(
+            &sink.array(0).spec().array.shape.region(),
+            PixelsRef::new(sink.array(0).spec().array, &[1; 64]).unwrap(),
+        )
+        .unwrap();
     drop(writer);
     sink.abandon();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -199,11 +213,11 @@ fn abandoning_leaves_nothing() {
 fn a_unit_without_all_of_its_pixels_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let sink = small(&folder.path().join("out.zarr"), false);
-    sink.prepare("abc").unwrap();
+    prepare(&sink, "abc").unwrap();
     let pool = BufferPool::new(0);
-    let unit = sink.spec().units.index(0);
-    let mut writer = sink.begin(unit, &WriteContext { pool: &pool }).unwrap();
-    let half = sink.spec().array.shape.region().with(microtome_array::Axis::Y, 0, 4);
+    let unit = sink.array(0).spec().units.index(0);
+    let mut writer = sink.array(0).begin(unit, &WriteContext { pool: &pool }).unwrap();
+    let half = sink.array(0).spec().array.shape.region().with(microtome_array::Axis::Y, 0, 4);
     let array = ArraySpec { shape: half.shape(), dtype: PixelType::U8 };
     writer.write(&half, PixelsRef::new(array, &[1; 32]).unwrap()).unwrap();
     assert!(matches!(writer.finish(), Err(WriteError::Encode { .. })));
@@ -214,11 +228,11 @@ fn a_place_that_cannot_be_written_is_a_typed_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let below_a_file = small(&file.join("out.zarr"), false).prepare("abc").unwrap_err();
+    let below_a_file = prepare(&small(&file.join("out.zarr"), false), "abc").unwrap_err();
     assert!(matches!(below_a_file, WriteError::Os { .. }), "{below_a_file}");
-    let nowhere = small(&folder.path().join("no/such/folder/out.zarr"), false).prepare("abc").unwrap_err();
+    let nowhere = prepare(&small(&folder.path().join("no/such/folder/out.zarr"), false), "abc").unwrap_err();
     assert!(matches!(nowhere, WriteError::Os { .. }), "{nowhere}");
-    let nameless = small(Path::new("/"), false).prepare("abc").unwrap_err();
+    let nameless = prepare(&small(Path::new("/"), false), "abc").unwrap_err();
     assert!(matches!(nameless, WriteError::Unsupported { .. }), "{nameless}");
 }
 
@@ -227,11 +241,11 @@ fn a_unit_that_cannot_be_stored_is_a_typed_error() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.zarr");
     let sink = small(&out, false);
-    sink.prepare("abc").unwrap();
+    prepare(&sink, "abc").unwrap();
     fs::write(folder.path().join("out.zarr.partial-abc/0/c"), "in the way").unwrap();
     let pool = BufferPool::new(0);
-    let mut writer = sink.begin(sink.spec().units.index(0), &WriteContext { pool: &pool }).unwrap();
-    let array = sink.spec().array;
+    let mut writer = sink.array(0).begin(sink.array(0).spec().units.index(0), &WriteContext { pool: &pool }).unwrap();
+    let array = sink.array(0).spec().array;
     let failed = writer.write(&array.shape.region(), PixelsRef::new(array, &[1; 64]).unwrap()).unwrap_err();
     assert!(matches!(failed, WriteError::Os { .. }), "{failed}");
 }

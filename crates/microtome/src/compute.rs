@@ -1,12 +1,12 @@
 //! Running lazy arrays: the methods that join what is to be computed with how.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use microtome_array::Pixels;
 use microtome_exec::{Plan, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, Fusing, LazyArray};
-use microtome_io::{SceneInfo, Sink, WriteError};
-use microtome_zarr::{OutputMeta, ZarrOptions};
+use microtome_io::{Output, SceneInfo, Standing, WriteError};
+use microtome_zarr::{LevelSpec, OutputMeta, ZarrOptions};
 
 use crate::describe;
 
@@ -58,8 +58,7 @@ impl Compute for LazyArray {
 #[derive(Debug)]
 pub struct Store {
     array: LazyArray,
-    sink: Box<dyn Sink>,
-    path: PathBuf,
+    output: Box<dyn Output>,
 }
 
 impl Store {
@@ -75,24 +74,33 @@ impl Store {
         options: &ZarrOptions,
     ) -> Result<Store, WriteError> {
         let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
-        microtome_zarr::check_output(path, options.overwrite)?;
-        let sink = microtome_zarr::create(path, array.spec(), &meta, options)?;
-        Ok(Store { array: array.clone(), sink: Box::new(sink), path: path.to_owned() })
+        let output = microtome_zarr::create(path, &[LevelSpec::full(array.spec())], &meta, options)?;
+        let store = Store { array: array.clone(), output: Box::new(output) };
+        store.check()?;
+        Ok(store)
     }
 
     /// Where it goes.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.output.path()
     }
 
-    /// The sink.
-    pub fn sink(&self) -> &dyn Sink {
-        self.sink.as_ref()
+    /// The output.
+    pub fn output(&self) -> &dyn Output {
+        self.output.as_ref()
+    }
+
+    /// Refuses what stands in the way of the output. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`WriteError`] naming it.
+    pub fn check(&self) -> Result<Standing, WriteError> {
+        self.output.look(&self.plan().hash(), false)
     }
 
     /// The plan: counts, memory, refusal. O(layers).
     pub fn plan(&self) -> Plan<'_> {
-        Plan::store(&self.array, self.sink.as_ref())
+        Plan::store(&self.array, self.output.as_ref())
     }
 
     /// The exact counts and sizes. O(layers).

@@ -44,8 +44,8 @@ pub use microtome_handler::{
     LocalHandler, TaskError, TaskErrorKind, function, init, zip,
 };
 pub use microtome_io::{
-    Channel, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, PixelSize, Place, Quantity, ReadError, Reader,
-    SceneInfo, SceneKind, Sink, StorageInfo, StorageKind, SyntheticReader, WriteError, read_region,
+    Channel, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output, PixelSize, Place, Quantity, ReadError,
+    Reader, SceneInfo, SceneKind, Sink, Standing, StorageInfo, StorageKind, SyntheticReader, WriteError, read_region,
 };
 pub use microtome_ops::{self as ops, Cast, Crop, Op, OpError, Project, Projection, Rescale};
 pub use microtome_zarr::{Compression, ShardChoice, ZarrOptions};

@@ -1,4 +1,4 @@
-//! The two `zarr.json` of an output: the OME-Zarr 0.5 group and its array.
+//! The `zarr.json` of an output: the OME-Zarr 0.5 group and its arrays.
 //!
 //! *Invariant:* no clock, host, user or path goes in: equal plans give equal bytes.
 
@@ -29,6 +29,11 @@ pub(super) fn group(layout: &Layout, meta: &OutputMeta, datasets: &[Dataset<'_>]
     multiscale.insert("axes".to_owned(), axes(meta));
     let entries: Vec<Value> = datasets.iter().map(|d| dataset(d, meta)).collect();
     multiscale.insert("datasets".to_owned(), json!(entries));
+    if let (Some(method), true) = (&meta.downsampling, datasets.len() > 1) {
+        multiscale.insert("type".to_owned(), json!(method));
+        let described = "each pixel of a level is made from a block of pixels of the level before";
+        multiscale.insert("metadata".to_owned(), json!({"description": described, "method": method}));
+    }
     let mut ome = Map::new();
     ome.insert("version".to_owned(), json!("0.5"));
     ome.insert("multiscales".to_owned(), json!([multiscale]));
@@ -58,11 +63,18 @@ fn axes(meta: &OutputMeta) -> Value {
     ])
 }
 
+/// Where a level's pixels lie: their distance, and the middle of the block that the first of them stands for.
 fn dataset(dataset: &Dataset<'_>, meta: &OutputMeta) -> Value {
     let sizes = [time(meta.time_increment.as_ref()), None, meta.pixel_size.z, meta.pixel_size.y, meta.pixel_size.x];
     let known = |size: Option<f64>| size.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(1.0);
-    let scale: Vec<f64> = sizes.iter().zip(dataset.downsample).map(|(&size, down)| known(size) * down).collect();
-    json!({"path": dataset.path, "coordinateTransformations": [{"type": "scale", "scale": scale}]})
+    let each = || sizes.iter().zip(dataset.downsample).map(|(&size, down)| (known(size), down));
+    let scale: Vec<f64> = each().map(|(size, down)| size * down).collect();
+    let mut transformations = vec![json!({"type": "scale", "scale": scale})];
+    if dataset.downsample != [1.0; 6] {
+        let translation: Vec<f64> = each().map(|(size, down)| size * (down - 1.0) / 2.0).collect();
+        transformations.push(json!({"type": "translation", "translation": translation}));
+    }
+    json!({"path": dataset.path, "coordinateTransformations": transformations})
 }
 
 fn time(increment: Option<&Quantity>) -> Option<f64> {

@@ -1,4 +1,4 @@
-//! The file of one write unit: made at its first bytes, renamed when it is whole, removed when it is not.
+//! The file of one write unit: made at its first bytes, handed over when it is whole, removed when it is not.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 
 use microtome_io::WriteError;
 
+use super::building::WholeFile;
+
 /// Bytes gathered before they go to the system: small chunks do not cost a call each.
 pub(super) const BUFFER: usize = 64 << 10;
+/// How the name of a file ends that has not got its place.
+const TEMPORARY: &str = ".part";
 
 /// A unit's file while it is written.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ impl UnitFile {
     pub(super) fn new(path: PathBuf) -> UnitFile {
         let mut name = std::ffi::OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
-        name.push(".part");
+        name.push(TEMPORARY);
         UnitFile { temporary: path.with_file_name(name), path, writer: None, len: 0, crc32c: 0 }
     }
 
@@ -60,23 +64,40 @@ impl UnitFile {
         Ok(BufWriter::with_capacity(BUFFER, file))
     }
 
-    /// Gives the file its name, if there is one; returns its length and the CRC-32C of its bytes.
-    pub(super) fn commit(mut self) -> Result<(u64, u32), WriteError> {
-        let Some(mut writer) = self.writer.take() else { return Ok((0, 0)) };
-        let renamed = writer.flush().and_then(|()| std::fs::rename(&self.temporary, &self.path));
-        if let Err(e) = renamed {
-            self.writer = Some(writer); // so that dropping removes the temporary file
-            return Err(WriteError::os(&self.path, "finish", e));
+    /// Ends the file, if there is one; returns it with its length and the CRC-32C of its bytes.
+    pub(super) fn end(mut self) -> Result<(Option<WholeFile>, u64, u32), WriteError> {
+        let Some(writer) = self.writer.take() else { return Ok((None, 0, 0)) };
+        match writer.into_inner() {
+            Ok(file) => {
+                let (temporary, path) = (std::mem::take(&mut self.temporary), std::mem::take(&mut self.path));
+                Ok((Some(WholeFile { temporary, path, file }), self.len, self.crc32c))
+            }
+            Err(failed) => {
+                let (error, writer) = failed.into_parts();
+                drop(writer.into_parts()); // without another try to write what is left
+                remove(&self.temporary);
+                Err(WriteError::os(&self.path, "finish", error))
+            }
         }
-        Ok((self.len, self.crc32c))
     }
 }
 
 impl Drop for UnitFile {
     fn drop(&mut self) {
-        if self.writer.take().is_some() {
-            // Best effort: what cannot be removed here goes with the partial folder.
-            let _ = std::fs::remove_file(&self.temporary);
+        if let Some(writer) = self.writer.take() {
+            drop(writer.into_parts()); // without another try to write what is left
+            remove(&self.temporary);
         }
     }
+}
+
+/// Best effort: what cannot be removed here goes when the partial folder is taken up again, or with it.
+fn remove(temporary: &Path) {
+    let _ = std::fs::remove_file(temporary);
+}
+
+/// Whether a file of this name was being written.
+pub(super) fn is_temporary(name: &std::ffi::OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(TEMPORARY.as_bytes())
 }

@@ -1,174 +1,210 @@
-//! The sink: one array as OME-Zarr 0.5, sharded or not.
+//! The output: one image as OME-Zarr 0.5, at one or several levels, sharded or not.
 //!
-//! *Invariant:* a file of the output is a write unit, so every file has one owner; the documents that make the folder an
-//! image are written last, in a folder that gets its name after them.
+//! *Invariant:* the document that makes the folder an image is written last, in a folder that gets its name after it.
 
+mod building;
+mod complete;
+mod disk;
 mod document;
 mod file;
+mod level;
 mod publish;
+mod reopen;
 mod scratch;
 mod unit;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Arc;
 
-use microtome_array::{ArraySpec, ChunkGrid, ChunkIndex, Shape};
-use microtome_io::{Sink, SinkSpec, UnitWriter, WriteContext, WriteError};
+use microtome_array::Axis;
+use microtome_io::{Check, Completion, Output, Prepare, ReadError, Reader, Receipt, Sink, Standing, WriteError};
 use serde_json::{Value, json};
 
+use self::building::Building;
 use self::document::Dataset;
-use self::file::UnitFile;
-use self::publish::Partial;
-pub use self::publish::check_output;
-use self::unit::ZarrUnit;
-use crate::codec::{Codec, Shelf};
-use crate::layout::Layout;
-use crate::{OutputMeta, ZarrOptions};
+use self::level::ZarrLevel;
+use self::publish::Place;
+use crate::{LevelSpec, OutputMeta, ZarrOptions};
 
-/// Folder of the array of level 0 in the group.
-const LEVEL_0: &str = "0";
-/// Most bytes in one stored chunk: what every codec and reader takes.
-const MOST_CHUNK_BYTES: u64 = 1 << 30;
-/// Most stored chunks in a shard: an index of 16 MiB.
-const MOST_PARTS: u64 = 1 << 20;
+/// The document of a group or an array.
+const DOCUMENT: &str = "zarr.json";
 
-/// An OME-Zarr 0.5 image of one level being written.
-pub struct ZarrSink {
-    path: PathBuf,
-    layout: Layout,
-    spec: SinkSpec,
-    codec: Option<Box<dyn Codec>>,
-    shelf: Shelf,
+/// An OME-Zarr 0.5 image being written.
+#[derive(Debug)]
+pub struct ZarrOutput {
+    place: Place,
+    levels: Vec<ZarrLevel>,
     group: Value,
-    array: Value,
-    overwrite: bool,
-    partial: OnceLock<Partial>,
+    building: Arc<Building>,
 }
 
-/// Describes an output; nothing is touched on disk before [`Sink::prepare`].
+/// Describes an output of one or several levels, full resolution first; nothing is touched on disk before
+/// [`Output::prepare`].
 ///
 /// NGFF has five axes and no samples: an image whose pixels have samples (RGB) is stored with `C × S` channels, named
-/// R, G, B where it has one channel, all samples of a pixel in one stored chunk.
+/// R, G, B where it has one channel, all samples of a pixel in one stored chunk. Chunks and shards that are not asked for
+/// follow from each level's shape alone.
 ///
 /// # Errors
-/// [`WriteError::Unsupported`] for a shard that parts a chunk, a chunk over 1 GiB, a shard of more than 2^20 chunks, or a
-/// compression level that there is not.
+/// [`WriteError::Unsupported`] for no level, levels that do not fit the first, a shard that parts a chunk, a chunk over
+/// 1 GiB, a shard of more than 2^20 chunks, or a compression level that there is not.
 ///
 /// # Examples
 /// ```
 /// use microtome_array::{ArraySpec, BufferPool, PixelType, PixelsRef, Shape};
-/// use microtome_io::{Sink, WriteContext};
-/// use microtome_zarr::{OutputMeta, ZarrOptions, create};
+/// use microtome_io::{Completion, Output, Prepare, WriteContext};
+/// use microtome_zarr::{LevelSpec, OutputMeta, ZarrOptions, create};
 /// # let folder = tempfile::tempdir()?;
 /// # let out = folder.path().join("out.ome.zarr");
 /// let array = ArraySpec { shape: Shape::new([1, 1, 2, 3, 4, 1])?, dtype: PixelType::U8 };
-/// let sink = create(&out, array, &OutputMeta::default(), &ZarrOptions::default())?;
+/// let output = create(&out, &[LevelSpec::full(array)], &OutputMeta::default(), &ZarrOptions::default())?;
+/// let sink = output.array(0);
 /// assert_eq!(sink.spec().units.count(), 1); // both planes in one shard
 ///
-/// sink.prepare("0123456789ab")?;
+/// output.prepare(&Prepare::fresh("0123456789ab"))?;
 /// let pool = BufferPool::new(1 << 20);
-/// for unit in sink.spec().units.all().iter() {
-///     let region = sink.spec().units.region(&unit).unwrap();
-///     let mut writer = sink.begin(unit, &WriteContext { pool: &pool })?;
-///     writer.write(&region, PixelsRef::new(array, &[7; 24])?)?;
-///     assert_eq!(writer.finish()?.pixel_bytes, 24);
-/// }
-/// sink.finish()?;
+/// let mut writer = sink.begin(sink.spec().units.index(0), &WriteContext { pool: &pool })?;
+/// writer.write(&array.shape.region(), PixelsRef::new(array, &[7; 24])?)?;
+/// let receipt = writer.finish()?;
+/// assert_eq!(receipt.pixel_bytes, 24);
+/// let units = [vec![(&receipt).into()]];
+/// output.settle(&[(0, receipt)])?;
+/// output.finish(&Completion { plan: "0123456789ab", units: &units })?;
 /// assert!(out.join("0/c/0/0/0/0/0").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn create(path: &Path, array: ArraySpec, meta: &OutputMeta, options: &ZarrOptions) -> Result<ZarrSink, WriteError> {
+pub fn create(
+    path: &Path,
+    levels: &[LevelSpec],
+    meta: &OutputMeta,
+    options: &ZarrOptions,
+) -> Result<ZarrOutput, WriteError> {
     let refused = |why: String| WriteError::Unsupported { path: path.to_owned(), why };
-    if let Some(why) = options.compression.complaint() {
+    if let Some(why) = options.compression.complaint().or_else(|| misfit(levels)) {
         return Err(refused(why));
     }
-    let layout = Layout::new(array, options).map_err(refused)?;
-    check_sizes(&layout).map_err(refused)?;
-    let units = ChunkGrid::new(array.shape, layout.unit()).map_err(|e| refused(e.to_string()))?;
-    let dataset = Dataset { path: LEVEL_0, downsample: [1.0; 6] };
-    Ok(ZarrSink {
-        path: path.to_owned(),
-        spec: SinkSpec { array, units, part: layout.chunk },
-        codec: options.compression.codec(array.dtype.size()).map(|(codec, _)| codec),
-        shelf: Shelf::default(),
-        group: document::group(&layout, meta, &[dataset]),
-        array: document::array(&layout, options.compression),
-        overwrite: options.overwrite,
-        partial: OnceLock::new(),
-        layout,
+    let building = Arc::new(Building::default());
+    let made = levels.iter().enumerate();
+    let made = made.map(|(n, level)| ZarrLevel::new(path.to_owned(), n, level, options, &building));
+    let made = made.collect::<Result<Vec<_>, _>>().map_err(refused)?;
+    let names: Vec<String> = made.iter().map(ZarrLevel::name).collect();
+    let datasets: Vec<Dataset<'_>> =
+        names.iter().zip(levels).map(|(path, level)| Dataset { path, downsample: level.downsample }).collect();
+    let group = document::group(&made[0].layout, meta, &datasets);
+    let place = Place { out: path.to_owned(), overwrite: options.overwrite };
+    Ok(ZarrOutput { place, levels: made, group, building })
+}
+
+/// Why levels do not belong together.
+fn misfit(levels: &[LevelSpec]) -> Option<String> {
+    let Some(full) = levels.first() else { return Some("an image has at least one level".to_owned()) };
+    if full.downsample != [1.0; 6] {
+        return Some("the first level is the full resolution".to_owned());
+    }
+    levels.iter().enumerate().find_map(|(n, level)| {
+        let (found, first) = (level.array, full.array);
+        let factors = level.downsample.iter().all(|f| f.is_finite() && *f > 0.0);
+        let alike = found.dtype == first.dtype && found.shape.get(Axis::S) == first.shape.get(Axis::S);
+        let why = format!("level {n} has other pixels than level 0, or factors that are none");
+        (!(factors && alike)).then_some(why)
     })
 }
 
-fn check_sizes(layout: &Layout) -> Result<(), String> {
-    let bytes = layout.chunk.bytes(layout.array.dtype);
-    if bytes > MOST_CHUNK_BYTES {
-        return Err(format!("a chunk of {} pixels has {bytes} bytes, at most {MOST_CHUNK_BYTES}", layout.chunk));
+impl ZarrOutput {
+    fn misused(&self, why: &str) -> WriteError {
+        WriteError::Unsupported { path: self.place.out.clone(), why: format!("{why}: a bug in the caller") }
     }
-    let parts = layout.parts().0.iter().product::<u64>();
-    if parts > MOST_PARTS {
-        return Err(format!("a shard of {parts} chunks; give larger chunks or shards of at most {MOST_PARTS} chunks"));
+
+    fn partial(&self) -> Result<&publish::Partial, WriteError> {
+        self.building.partial().ok_or_else(|| self.misused("it is not prepared"))
     }
-    Ok(())
+
+    /// The folders and documents of levels, which are there before their units so that they can be read back.
+    fn write_levels(&self) -> Result<(), WriteError> {
+        for level in &self.levels {
+            let folder = level.folder()?;
+            std::fs::create_dir_all(&folder).map_err(|e| WriteError::os(&folder, "create", e))?;
+            let text = document::text(&level.document);
+            disk::write(&folder.join(DOCUMENT), text.as_bytes(), self.building.syncs())?;
+            if self.building.syncs() {
+                disk::sync_folder(&folder)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-impl ZarrSink {
-    fn partial(&self) -> Result<&Partial, WriteError> {
-        let why = "it is not prepared: a bug in the caller".to_owned();
-        self.partial.get().ok_or_else(|| WriteError::Unsupported { path: self.path.clone(), why })
+impl Output for ZarrOutput {
+    fn path(&self) -> &Path {
+        &self.place.out
     }
-}
 
-fn write_document(path: &Path, document: &Value) -> Result<(), WriteError> {
-    std::fs::write(path, document::text(document)).map_err(|e| WriteError::os(path, "write", e))
-}
+    fn arrays(&self) -> usize {
+        self.levels.len()
+    }
 
-impl Sink for ZarrSink {
-    fn spec(&self) -> &SinkSpec {
-        &self.spec
+    fn array(&self, n: usize) -> &dyn Sink {
+        &self.levels[n]
     }
 
     fn parameters(&self) -> Value {
-        json!({"sink": "ome-zarr", "group": self.group, "array": self.array})
+        let arrays: Vec<&Value> = self.levels.iter().map(|level| &level.document).collect();
+        json!({"sink": "ome-zarr", "group": self.group, "arrays": arrays})
     }
 
-    fn scratch_bytes(&self, box_shape: &Shape) -> u64 {
-        scratch::bytes(&self.layout, self.codec.as_deref(), box_shape)
+    fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
+        self.place.look(plan, resume)
     }
 
-    fn prepare(&self, plan_hash: &str) -> Result<(), WriteError> {
-        let partial = Partial::create(&self.path, plan_hash, self.overwrite)?;
-        let level = partial.dir().join(LEVEL_0);
-        std::fs::create_dir(&level).map_err(|e| WriteError::os(&level, "create", e))?;
-        let why = "it is prepared twice: a bug in the caller".to_owned();
-        self.partial.set(partial).map_err(|_| WriteError::Unsupported { path: self.path.clone(), why })
+    fn journal(&self, plan: &str) -> Option<PathBuf> {
+        self.place.journal(plan).ok()
     }
 
-    fn begin<'a>(
-        &'a self,
-        unit: ChunkIndex,
-        context: &WriteContext<'a>,
-    ) -> Result<Box<dyn UnitWriter + 'a>, WriteError> {
-        let path = self.partial()?.dir().join(LEVEL_0).join(Layout::key(&unit));
-        let unit = ZarrUnit::new(self, unit, UnitFile::new(path.clone()), context.pool);
-        Ok(Box::new(unit.map_err(|source| WriteError::Array { path, source })?))
+    fn prepare(&self, how: &Prepare<'_>) -> Result<Standing, WriteError> {
+        let standing = self.place.look(how.plan, how.resume)?;
+        if standing == Standing::Finished {
+            self.place.clear(how.plan)?;
+            return Ok(standing);
+        }
+        let (partial, standing) = self.place.begin(how.plan, standing)?;
+        if !self.building.begin(partial, how.durability) {
+            return Err(self.misused("it is prepared twice"));
+        }
+        self.write_levels()?;
+        Ok(standing)
     }
 
-    fn finish(&self) -> Result<(), WriteError> {
-        let partial = self.partial()?;
-        write_document(&partial.dir().join(LEVEL_0).join("zarr.json"), &self.array)?;
-        write_document(&partial.dir().join("zarr.json"), &self.group)?;
-        partial.publish()
+    fn settle(&self, units: &[(usize, Receipt)]) -> Result<(), WriteError> {
+        let mut files = Vec::with_capacity(units.len());
+        for (n, receipt) in units {
+            let level = self.levels.get(*n).ok_or_else(|| self.misused("there is no such array"))?;
+            match self.building.take(*n, receipt.unit) {
+                Some(file) => files.push(file),
+                None if receipt.stored_bytes == 0 => level.clear(&receipt.unit)?,
+                None => return Err(self.misused("a unit is settled that was not written")),
+            }
+        }
+        self.building.place(&files)
+    }
+
+    fn check(&self, array: usize, receipt: &Receipt, how: Check) -> Result<bool, WriteError> {
+        self.levels[array].check(receipt, how)
+    }
+
+    fn reopen(&self, array: usize) -> Result<Arc<dyn Reader>, ReadError> {
+        reopen::reopen(&self.levels[array])
+    }
+
+    fn finish(&self, completion: &Completion<'_>) -> Result<(), WriteError> {
+        let (partial, syncs) = (self.partial()?, self.building.syncs());
+        complete::write(partial.dir(), completion, syncs)?;
+        disk::write(&partial.dir().join(DOCUMENT), document::text(&self.group).as_bytes(), syncs)?;
+        partial.publish(syncs)
     }
 
     fn abandon(&self) {
-        if let Some(partial) = self.partial.get() {
+        if let Some(partial) = self.building.partial() {
             partial.abandon();
         }
-    }
-}
-
-impl std::fmt::Debug for ZarrSink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ZarrSink").field("path", &self.path).field("spec", &self.spec).finish_non_exhaustive()
     }
 }

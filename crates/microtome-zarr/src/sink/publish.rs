@@ -1,70 +1,158 @@
-//! The partial folder beside the output, and the rename that publishes it.
+//! The place of an output: its partial folder, what else may stand there, and the rename that publishes it.
 //!
-//! *Invariant:* nothing stands under the output's name until all of it does; what is replaced is moved aside first and
-//! removed last; only what is a Zarr, a file or an empty folder is ever replaced.
+//! *Invariant:* nothing stands under the output's name until all of it does; what is replaced is removed last; only what is
+//! a Zarr, a file or an empty folder is ever replaced.
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use microtome_io::WriteError;
+use microtome_io::{Standing, WriteError};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::disk::{self, remove, rename, sync_folder};
+use super::file::is_temporary;
+use super::{DOCUMENT, complete};
 
 /// Length of the plan hash in the name of a partial output.
 const HASH: usize = 12;
+/// How the name of a journal ends, behind that of its partial output.
+const JOURNAL: &str = ".journal";
+
+/// Where an output is to stand, and whether what is there may be replaced.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) out: PathBuf,
+    pub(super) overwrite: bool,
+}
 
 /// An output on its way.
 #[derive(Debug)]
 pub(super) struct Partial {
     out: PathBuf,
     dir: PathBuf,
+    journal: PathBuf,
     aside: PathBuf,
     overwrite: bool,
 }
 
-impl Partial {
-    /// Makes the folder `OUT.partial-<plan hash>`.
-    pub(super) fn create(out: &Path, plan_hash: &str, overwrite: bool) -> Result<Partial, WriteError> {
-        let short: String = plan_hash.chars().filter(char::is_ascii_alphanumeric).take(HASH).collect();
-        let dir = sibling(out, &format!(".partial-{short}"))?;
-        let aside = sibling(out, &format!(".replaced-{short}"))?;
-        check_output(out, overwrite)?;
-        for unfinished in unfinished(out)? {
-            remove(&unfinished)?;
+impl Place {
+    /// What an output of a plan begins with here. Nothing is changed.
+    pub(super) fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
+        let ours = self.partial(plan)?;
+        if resume {
+            match complete::plan(&self.out) {
+                Some(found) if found == plan => return Ok(Standing::Finished),
+                Some(_) if !self.overwrite => return Err(WriteError::OtherPlan { path: self.out.clone() }),
+                _ => {}
+            }
         }
-        fs::create_dir(&dir).map_err(|e| WriteError::os(&dir, "create", e))?;
-        Ok(Partial { out: out.to_owned(), dir, aside, overwrite })
+        check_place(&self.out, self.overwrite)?;
+        let mut standing = Standing::Fresh;
+        for path in unfinished(&self.out)? {
+            let same_plan = path == ours && !is_replaced(&path, plan);
+            if same_plan && resume {
+                standing = Standing::Unfinished;
+            } else if !self.overwrite {
+                return Err(WriteError::Unfinished { path, same_plan });
+            }
+        }
+        Ok(standing)
     }
 
+    /// Makes the partial folder, or takes up the one that is there.
+    pub(super) fn begin(&self, plan: &str, standing: Standing) -> Result<(Partial, Standing), WriteError> {
+        let partial = Partial {
+            out: self.out.clone(),
+            dir: self.partial(plan)?,
+            journal: self.journal(plan)?,
+            aside: sibling(&self.out, &format!(".replaced-{}", short(plan)))?,
+            overwrite: self.overwrite,
+        };
+        let keeps = standing == Standing::Unfinished;
+        for left in leftovers(&self.out)? {
+            if !(keeps && (left == partial.dir || left == partial.journal)) {
+                remove(&left)?;
+            }
+        }
+        if keeps {
+            sweep(&partial.dir)?;
+        } else {
+            fs::create_dir(&partial.dir).map_err(|e| WriteError::os(&partial.dir, "create", e))?;
+        }
+        Ok((partial, standing))
+    }
+
+    /// Removes what a run left that was killed after its output had its name.
+    pub(super) fn clear(&self, plan: &str) -> Result<(), WriteError> {
+        for suffix in [".partial-", ".replaced-"] {
+            remove(&sibling(&self.out, &format!("{suffix}{}", short(plan)))?)?;
+        }
+        remove(&self.journal(plan)?)
+    }
+
+    fn partial(&self, plan: &str) -> Result<PathBuf, WriteError> {
+        sibling(&self.out, &format!(".partial-{}", short(plan)))
+    }
+
+    /// Where the journal of an output of a plan lies.
+    pub(super) fn journal(&self, plan: &str) -> Result<PathBuf, WriteError> {
+        sibling(&self.out, &format!(".partial-{}{JOURNAL}", short(plan)))
+    }
+}
+
+impl Partial {
     /// The partial folder.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Brings everything to the disk and gives it its name.
-    pub(super) fn publish(&self) -> Result<(), WriteError> {
-        sync(&self.dir)?;
+    /// Gives the folder its name, and removes what stood there and the journal.
+    pub(super) fn publish(&self, sync: bool) -> Result<(), WriteError> {
+        if sync {
+            sync_folder(&self.dir)?;
+        }
         check_place(&self.out, self.overwrite)?;
-        let replaces = fs::symlink_metadata(&self.out).is_ok();
-        if replaces {
-            rename(&self.out, &self.aside)?;
+        if fs::symlink_metadata(&self.out).is_ok() {
+            remove(&self.aside)?;
+            self.replace()?;
+        } else {
+            rename(&self.dir, &self.out)?;
         }
-        if let Err(error) = rename(&self.dir, &self.out) {
-            if replaces {
-                rename(&self.aside, &self.out)?;
-            }
-            return Err(error);
+        if sync {
+            sync_folder(parent(&self.out))?;
         }
-        sync_folder(parent(&self.out))?;
-        if replaces { remove(&self.aside) } else { Ok(()) }
+        remove(&self.journal)?;
+        remove(&self.aside)
     }
 
-    /// Removes the partial folder as far as possible.
+    /// Puts the new output in the place of the old one, in one step where the file system can.
+    fn replace(&self) -> Result<(), WriteError> {
+        match renameat_with(CWD, &self.dir, CWD, &self.out, RenameFlags::EXCHANGE) {
+            Ok(()) => return rename(&self.dir, &self.aside),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM) => {}
+            Err(e) => return Err(WriteError::os(&self.out, "replace", e.into())),
+        }
+        rename(&self.out, &self.aside)?;
+        rename(&self.dir, &self.out).inspect_err(|_| {
+            // The first error is the one to tell; what was there stays beside its name if this fails too.
+            let _ = rename(&self.aside, &self.out);
+        })
+    }
+
+    /// Removes the partial folder and its journal as far as possible.
     pub(super) fn abandon(&self) {
-        if let Err(error) = remove(&self.dir) {
-            tracing::warn!(%error, "an unfinished output could not be removed");
+        for path in [&self.dir, &self.journal] {
+            if let Err(error) = remove(path) {
+                tracing::warn!(%error, "an unfinished output could not be removed");
+            }
         }
     }
+}
+
+fn short(plan: &str) -> String {
+    plan.chars().filter(char::is_ascii_alphanumeric).take(HASH).collect()
 }
 
 /// The folder a path lies in.
@@ -84,26 +172,10 @@ fn sibling(out: &Path, suffix: &str) -> Result<PathBuf, WriteError> {
     Ok(parent(out).join(name))
 }
 
-/// Refuses what stands in the way of an output: one that is there, an unfinished one, a folder that is not there.
-/// Nothing is changed.
-///
-/// # Errors
-/// [`WriteError`] naming it.
-pub fn check_output(out: &Path, overwrite: bool) -> Result<(), WriteError> {
-    check_place(out, overwrite)?;
-    match unfinished(out)?.into_iter().next() {
-        Some(path) if !overwrite => Err(WriteError::Unfinished { path }),
-        _ => Ok(()),
-    }
-}
-
 /// Refuses an output that is there, unless it may be replaced and is something we may remove.
 fn check_place(out: &Path, overwrite: bool) -> Result<(), WriteError> {
-    let found = match fs::symlink_metadata(out) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(WriteError::os(out, "look at", e)),
-        Ok(found) => found,
-    };
+    let found = disk::found(out).map_err(|e| WriteError::os(out, "look at", e))?;
+    let Some(found) = found else { return Ok(()) };
     if !overwrite {
         return Err(WriteError::Exists { path: out.to_owned() });
     }
@@ -121,8 +193,20 @@ fn is_itself_zarr(folder: &Path) -> bool {
     crate::MARKS.iter().any(|mark| folder.join(mark).is_file())
 }
 
+/// Whether a partial folder holds an output that was being replaced when its run was killed, and not what replaces it.
+fn is_replaced(partial: &Path, plan: &str) -> bool {
+    partial.join(DOCUMENT).is_file() && complete::plan(partial).as_deref() != Some(plan)
+}
+
 /// Every unfinished output of this name, in order.
 fn unfinished(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
+    let mut found = leftovers(out)?;
+    found.retain(|path| !path.as_os_str().as_encoded_bytes().ends_with(JOURNAL.as_bytes()));
+    Ok(found)
+}
+
+/// Every unfinished output of this name and every journal, in order.
+fn leftovers(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
     let folder = parent(out);
     let mut prefix = name(out)?.into_encoded_bytes();
     prefix.extend_from_slice(b".partial-");
@@ -137,26 +221,18 @@ fn unfinished(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
     Ok(found)
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), WriteError> {
-    fs::rename(from, to).map_err(|e| WriteError::os(to, format!("rename {} to", from.display()), e))
-}
-
-fn remove(path: &Path) -> Result<(), WriteError> {
-    let is_dir = fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
-    let removed = if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match removed {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(WriteError::os(path, "remove", e)),
-        _ => Ok(()),
+/// Removes the files that were being written when a partial folder was left.
+fn sweep(dir: &Path) -> Result<(), WriteError> {
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|e| WriteError::os(&folder, "list", e))? {
+            let entry = entry.map_err(|e| WriteError::os(&folder, "list", e))?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            } else if is_temporary(&entry.file_name()) {
+                remove(&entry.path())?;
+            }
+        }
     }
-}
-
-/// Brings every file below a folder to the disk: one call for the file system, where there is one.
-fn sync(dir: &Path) -> Result<(), WriteError> {
-    let folder = fs::File::open(dir).map_err(|e| WriteError::os(dir, "open", e))?;
-    rustix::fs::syncfs(&folder).map_err(|e| WriteError::os(dir, "bring to the disk", e.into()))
-}
-
-fn sync_folder(dir: &Path) -> Result<(), WriteError> {
-    let folder = fs::File::open(dir).map_err(|e| WriteError::os(dir, "open", e))?;
-    folder.sync_all().map_err(|e| WriteError::os(dir, "bring to the disk", e))
+    Ok(())
 }

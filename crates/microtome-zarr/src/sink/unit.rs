@@ -11,8 +11,8 @@ use microtome_array::{
 };
 use microtome_io::{Receipt, UnitWriter, WriteError};
 
-use super::ZarrSink;
 use super::file::UnitFile;
+use super::level::ZarrLevel;
 use crate::codec::{Damage, Lease};
 use crate::strided::{Block, c_strides, offset};
 
@@ -30,7 +30,7 @@ enum Ready {
 
 /// A write unit on its way to its file.
 pub(super) struct ZarrUnit<'a> {
-    sink: &'a ZarrSink,
+    sink: &'a ZarrLevel,
     pool: &'a BufferPool,
     tools: Lease<'a>,
     unit: ChunkIndex,
@@ -51,7 +51,7 @@ pub(super) struct ZarrUnit<'a> {
 
 impl<'a> ZarrUnit<'a> {
     pub(super) fn new(
-        sink: &'a ZarrSink,
+        sink: &'a ZarrLevel,
         unit: ChunkIndex,
         file: UnitFile,
         pool: &'a BufferPool,
@@ -256,7 +256,10 @@ impl UnitWriter for ZarrUnit<'_> {
             self.append_index()?;
         }
         let (unit, pixel_bytes) = (self.unit, self.region.shape().bytes(self.sink.spec.array.dtype));
-        let (stored_bytes, crc32c) = self.file.commit()?;
+        let (file, stored_bytes, crc32c) = self.file.end()?;
+        if let Some(file) = file {
+            self.sink.building.keep(self.sink.number, unit, file);
+        }
         Ok(Receipt { unit, pixel_bytes, stored_bytes, crc32c })
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests of this crate share: pixels, whole writes, folders as maps, and `zarrs` as a second reader.
 #![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(dead_code, reason = "each test file uses a part of this module")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use microtome_array::{ArraySpec, BufferPool, PerAxis, PixelType, Pixels, Region, Shape, copy_region};
-use microtome_io::{Place, Receipt, Sink, SyntheticReader, WriteContext, read_region};
+use microtome_io::{Completion, Output, Place, Prepare, Receipt, SyntheticReader, WriteContext, read_region};
 use zarrs::array::{Array, ArrayBytes};
 use zarrs::filesystem::FilesystemStore;
 
@@ -28,8 +29,10 @@ pub(crate) fn cut(whole: &Pixels, region: &Region) -> Pixels {
 }
 
 /// Prepares, writes every unit on some threads, a unit a box, and finishes.
-pub(crate) fn write_all(sink: &dyn Sink, pixels: &Pixels, threads: usize) -> Vec<Receipt> {
-    sink.prepare("0123456789abcdef").unwrap();
+pub(crate) fn write_all(output: &dyn Output, pixels: &Pixels, threads: usize) -> Vec<Receipt> {
+    let plan = "0123456789abcdef";
+    output.prepare(&Prepare::fresh(plan)).unwrap();
+    let sink = output.array(0);
     let (next, receipts) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let pool = BufferPool::new(64 << 20);
     let units = sink.spec().units;
@@ -49,8 +52,12 @@ pub(crate) fn write_all(sink: &dyn Sink, pixels: &Pixels, threads: usize) -> Vec
             });
         }
     });
-    sink.finish().unwrap();
-    receipts.into_inner().unwrap()
+    let mut receipts = receipts.into_inner().unwrap();
+    receipts.sort_by_key(|receipt: &Receipt| receipt.unit);
+    let settled: Vec<(usize, Receipt)> = receipts.iter().map(|receipt| (0, receipt.clone())).collect();
+    output.settle(&settled).unwrap();
+    output.finish(&Completion { plan, units: &[receipts.iter().map(Into::into).collect()] }).unwrap();
+    receipts
 }
 
 /// Every file below a folder by its path.

@@ -1,39 +1,69 @@
-//! What every [`Sink`] keeps.
+//! What every [`Output`] and every [`Sink`] of it keeps.
 
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Pixels, PixelsRef, Region, Shape, copy_region};
 
-use crate::{Receipt, Sink, SyntheticReader, WriteContext, read_region};
+use crate::{
+    Check, Completion, Output, Prepare, Receipt, Sink, Standing, StoredUnit, SyntheticReader, WriteContext, read_region,
+};
 
-/// Checks that a sink keeps the pixels it is given, whatever the boxes they come in and the order of its units; that
-/// its receipts do not depend on either; that a unit takes no more scratch than announced; that misuse is an error.
+/// Checks that an output keeps the pixels it is given, whatever the boxes they come in and the order of its units; that
+/// its receipts do not depend on either and are of what is stored; that its arrays can be read back before it is
+/// published; that a unit takes no more scratch than announced; that misuse is an error.
 ///
-/// `make` gives a fresh sink for the same array each time; `read_back` finishes with it and gives its pixels. Meant for
-/// arrays up to some megabytes.
+/// `make` gives a fresh output of the same arrays each time; `read_back` finishes with it and gives the pixels of an
+/// array. Meant for arrays up to some megabytes.
 ///
 /// # Panics
-/// If the sink breaks the contract: the message says how.
-pub fn sink<S: Sink>(mut make: impl FnMut() -> S, mut read_back: impl FnMut(S) -> Pixels) {
-    let mut expected: Option<(Vec<u8>, Vec<Receipt>)> = None;
+/// If the output breaks the contract: the message says how.
+pub fn output<O: Output>(mut make: impl FnMut() -> O, mut read_back: impl FnMut(&O, usize) -> Pixels) {
+    let mut expected: Option<Vec<(Vec<u8>, Vec<Receipt>)>> = None;
     for round in 0..4 {
-        let sink = make();
-        let spec = sink.spec().clone();
-        let pixels = sample(spec.array);
-        sink.prepare("c0ffee00c0ffee00").expect("a fresh output is prepared");
-        misuse(&sink, &pixels);
-        let mut receipts: Vec<Receipt> = Vec::new();
-        for n in 0..spec.units.count() {
-            let n = if round % 2 == 0 { n } else { spec.units.count() - 1 - n };
-            receipts.push(write_unit(&sink, &pixels, n, &box_shape(&spec.units, &spec.part, round)));
+        let output = make();
+        let plan = "c0ffee00c0ffee00";
+        let standing = output.prepare(&Prepare::fresh(plan)).expect("a fresh output is prepared");
+        assert_eq!(standing, Standing::Fresh);
+        let receipts: Vec<Vec<Receipt>> = (0..output.arrays()).map(|n| write_array(&output, n, round)).collect();
+        let units: Vec<Vec<StoredUnit>> =
+            receipts.iter().map(|units| units.iter().map(StoredUnit::from).collect()).collect();
+        output.finish(&Completion { plan, units: &units }).expect("a whole output is published");
+        let mut found = Vec::new();
+        for (n, receipts) in receipts.into_iter().enumerate() {
+            let bytes = read_back(&output, n).as_ref().bytes().to_vec();
+            let same = bytes == sample(output.array(n).spec().array).as_ref().bytes();
+            assert!(same, "round {round}, array {n}: the pixels come back");
+            found.push((bytes, receipts));
         }
-        sink.finish().expect("a whole output is published");
-        receipts.sort_by_key(|r| r.unit);
-        let written: u64 = receipts.iter().map(|r| r.pixel_bytes).sum();
-        assert_eq!(written, spec.array.bytes(), "the receipts count every pixel once");
-        let bytes = read_back(sink).as_ref().bytes().to_vec();
-        assert_eq!(bytes, pixels.as_ref().bytes(), "round {round}: the pixels come back");
-        let found = (bytes, receipts);
         assert_eq!(expected.get_or_insert_with(|| found.clone()), &found, "round {round} gives the same receipts");
     }
+}
+
+/// Writes an array as a round does; gives its receipts in the order of units.
+fn write_array(output: &dyn Output, array: usize, round: usize) -> Vec<Receipt> {
+    let sink = output.array(array);
+    let spec = sink.spec().clone();
+    let pixels = sample(spec.array);
+    misuse(sink, &pixels);
+    let mut receipts: Vec<Receipt> = Vec::new();
+    for n in 0..spec.units.count() {
+        let n = if round.is_multiple_of(2) { n } else { spec.units.count() - 1 - n };
+        receipts.push(write_unit(sink, &pixels, n, &box_shape(&spec.units, &spec.part, round)));
+    }
+    for batch in receipts.chunks(3) {
+        let batch: Vec<(usize, Receipt)> = batch.iter().map(|r| (array, r.clone())).collect();
+        output.settle(&batch).expect("units are settled");
+    }
+    for receipt in &receipts {
+        for how in [Check::Length, Check::Bytes] {
+            assert!(output.check(array, receipt, how).expect("a unit is looked at"), "a unit is as its receipt says");
+        }
+    }
+    let reader = output.reopen(array).expect("an array whose units are settled is read back");
+    let again = read_region(reader.as_ref(), crate::Place::default(), &spec.array.shape.region()).expect("it reads");
+    assert!(again.as_ref().bytes() == pixels.as_ref().bytes(), "array {array} is read back before it is published");
+    receipts.sort_by_key(|r| r.unit);
+    let written: u64 = receipts.iter().map(|r| r.pixel_bytes).sum();
+    assert_eq!(written, spec.array.bytes(), "the receipts count every pixel once");
+    receipts
 }
 
 /// Pixels that are all different, but for the first quarter of the array, which is 0.

@@ -1,0 +1,101 @@
+//! What the levels of an output share while it is built: its partial folder, and the files of units that are whole and have
+//! not got their place yet.
+//!
+//! *Invariant:* a file keeps its handle from its first byte until it has its place, so that no error of the disk is lost in
+//! between; a unit whose bytes could not be brought to the disk never gets its place.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use microtome_array::ChunkIndex;
+use microtome_io::{Durability, WriteError};
+
+use super::disk::sync_folder;
+use super::publish::Partial;
+
+/// Folders known to be on the disk that are remembered, at most.
+const MOST_FOLDERS: usize = 4096;
+
+/// A file with all its bytes, under a name that is not its last.
+#[derive(Debug)]
+pub(super) struct WholeFile {
+    pub(super) temporary: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+}
+
+/// An output on its way, shared by its levels.
+#[derive(Debug, Default)]
+pub(super) struct Building {
+    begun: OnceLock<(Partial, Durability)>,
+    whole: Mutex<HashMap<(usize, ChunkIndex), WholeFile>>,
+    folders: Mutex<HashSet<PathBuf>>,
+}
+
+impl Building {
+    /// Takes the place; false if there is one already.
+    pub(super) fn begin(&self, partial: Partial, durability: Durability) -> bool {
+        self.begun.set((partial, durability)).is_ok()
+    }
+
+    pub(super) fn partial(&self) -> Option<&Partial> {
+        self.begun.get().map(|(partial, _)| partial)
+    }
+
+    /// Whether anything is waited for.
+    pub(super) fn syncs(&self) -> bool {
+        self.begun.get().is_some_and(|(_, durability)| *durability != Durability::None)
+    }
+
+    fn whole(&self) -> MutexGuard<'_, HashMap<(usize, ChunkIndex), WholeFile>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a file until its unit is settled.
+    pub(super) fn keep(&self, level: usize, unit: ChunkIndex, file: WholeFile) {
+        self.whole().insert((level, unit), file);
+    }
+
+    /// The file of a unit, if the unit has one.
+    pub(super) fn take(&self, level: usize, unit: ChunkIndex) -> Option<WholeFile> {
+        self.whole().remove(&(level, unit))
+    }
+
+    /// Gives files their places: bytes to the disk, then the names, then the folders.
+    pub(super) fn place(&self, files: &[WholeFile]) -> Result<(), WriteError> {
+        if self.syncs() {
+            for file in files {
+                file.file.sync_all().map_err(|e| WriteError::os(&file.temporary, "bring to the disk", e))?;
+            }
+        }
+        let mut folders: Vec<&Path> = Vec::new();
+        for file in files {
+            std::fs::rename(&file.temporary, &file.path).map_err(|e| WriteError::os(&file.path, "finish", e))?;
+            folders.extend(file.path.parent());
+        }
+        folders.sort_unstable();
+        folders.dedup();
+        if self.syncs() { self.sync_folders(&folders) } else { Ok(()) }
+    }
+
+    /// Brings folders to the disk, and the folders above them that are not known to be there.
+    fn sync_folders(&self, folders: &[&Path]) -> Result<(), WriteError> {
+        let Some(partial) = self.partial() else { return Ok(()) };
+        let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > MOST_FOLDERS {
+            known.clear();
+        }
+        for folder in folders {
+            sync_folder(folder)?;
+            let mut below = *folder;
+            while known.insert(below.to_owned()) && below != partial.dir() {
+                let Some(above) = below.parent() else { break };
+                sync_folder(above)?;
+                below = above;
+            }
+        }
+        Ok(())
+    }
+}

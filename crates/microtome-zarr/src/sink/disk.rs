@@ -1,0 +1,66 @@
+//! Small steps on the file system, each with an error that names what was tried.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
+
+use microtome_io::WriteError;
+
+/// Bytes read at a time.
+const BLOCK: usize = 256 << 10;
+
+/// Writes a whole small file, and waits for the disk if asked to.
+pub(super) fn write(path: &Path, bytes: &[u8], sync: bool) -> Result<(), WriteError> {
+    let written = File::create(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        if sync { file.sync_all() } else { Ok(()) }
+    });
+    written.map_err(|e| WriteError::os(path, "write", e))
+}
+
+/// Brings the names in a folder to the disk.
+pub(super) fn sync_folder(dir: &Path) -> Result<(), WriteError> {
+    let folder = File::open(dir).map_err(|e| WriteError::os(dir, "open", e))?;
+    folder.sync_all().map_err(|e| WriteError::os(dir, "bring to the disk", e))
+}
+
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), WriteError> {
+    fs::rename(from, to).map_err(|e| WriteError::os(to, format!("rename {} to", from.display()), e))
+}
+
+/// Removes a file or a folder with all it holds, if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), WriteError> {
+    let is_dir = fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
+    let removed = if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(e) if !is_absent(&e) => Err(WriteError::os(path, "remove", e)),
+        _ => Ok(()),
+    }
+}
+
+/// What stands at a path; links are not followed.
+pub(super) fn found(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if is_absent(&e) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// The CRC-32C of a file's bytes.
+pub(super) fn crc32c(path: &Path) -> io::Result<u32> {
+    let mut file = File::open(path)?;
+    let (mut block, mut crc) = (vec![0; BLOCK], 0);
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(crc),
+            Ok(n) => crc = crc32c::crc32c_append(crc, &block[..n]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
