@@ -5,7 +5,7 @@ mod cases;
 use std::path::Path;
 use std::process::Command;
 
-use cases::{Case, Step, build, case, inside};
+use cases::{Case, Step, build, inside, simple_case};
 use microtome::{Compute, PixelsRef, Place, Region, RunOptions, Shape, SyntheticReader, read_region};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -21,7 +21,7 @@ fn five_hundred_random_pipelines_equal_numpy() {
     let mut runner = TestRunner::deterministic();
     let cases: Vec<Value> = (0..500)
         .map(|n| {
-            let case = case().new_tree(&mut runner).unwrap().current();
+            let case = simple_case().new_tree(&mut runner).unwrap().current();
             write_case(folder.path(), n, &case)
         })
         .collect();
@@ -59,6 +59,8 @@ fn write_case(folder: &Path, n: usize, case: &Case) -> Value {
             }
             Step::Cast(dtype) => steps.push(json!({"cast": dtype})),
             Step::Rechunk(_) => {}
+            // Compared with scipy and NumPy by microtome-ops, where what rounding leaves open is allowed for.
+            Step::Gaussian(_) | Step::Downsample(_) => unreachable!("only simple cases are compared"),
         }
     }
     let spec = result.spec();

@@ -1,39 +1,79 @@
 //! The estimate is the truth: on random shapes, chunks, selections and pipelines the counts equal the graph made whole
 //! and what the executor counts, and the pixels do not depend on how they were computed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 mod cases;
 
-use cases::{build, case, sink, stage};
+use cases::{build, case, sink};
 use microtome::{
     ArraySpec, Axis, ChunkDims, Estimate, Fusing, GraphError, LayerId, LazyArray, PerAxis, PixelType, Plan, Projection,
-    RunOptions, Selection, Shape, SyntheticReader, TaskGraph,
+    RunOptions, Selection, Shape, Sink, Stage, StageOptions, SyntheticReader, TaskGraph,
 };
 use petgraph::Direction;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 fn runner(cases: u32) -> TestRunner {
     TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
 }
 
+/// Few units to a group let groups share values.
+fn group_units() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(1u64), Just(3), Just(64)]
+}
+
+/// Windows of one group hold every task, and only those of shared layers more than once.
+fn windows_hold_each_task_once(stage: &Stage, tasks: u64) -> Result<(), TestCaseError> {
+    let mut seen = HashSet::new();
+    for group in 0..stage.groups().count() {
+        let window = TaskGraph::window(stage, group..group + 1);
+        for &task in window.graph().node_weights() {
+            let fresh = seen.insert(task);
+            prop_assert!(fresh || stage.get(task.layer).shared, "{:?} lies in two groups", task);
+            let layer = &stage.get(task.layer).layer;
+            if let Some(region) = stage.needed_by(task.layer, &stage.groups().index(group)) {
+                let chunk = layer.grid.region(&layer.grid.index(task.chunk)).unwrap();
+                prop_assert!(!region.intersect(&chunk).is_empty(), "{:?} is not needed by its group", task);
+            }
+        }
+    }
+    prop_assert_eq!(seen.len() as u64, tasks, "fused tasks in all windows");
+    Ok(())
+}
+
+/// What frees a shared value: the number of tasks that use it, known without the graph.
+fn uses_are_out_degrees(stage: &Stage) -> Result<(), TestCaseError> {
+    let whole = TaskGraph::whole(stage).unwrap();
+    for node in whole.graph().node_indices() {
+        let task = whole.graph()[node];
+        let users = stage.users(task.layer, &stage.get(task.layer).layer.grid.index(task.chunk));
+        let out = whole.graph().neighbors_directed(node, Direction::Outgoing).count() as u64;
+        prop_assert_eq!(users.iter().map(|(_, chunks)| chunks.count()).sum::<u64>(), out, "uses of {:?}", task);
+    }
+    Ok(())
+}
+
 #[test]
 fn counts_equal_the_graph_made_whole() {
     runner(10_000)
-        .run(&case(), |case| {
+        .run(&(case(), group_units()), |(case, group_units)| {
             let array = build(&case);
             let sink = sink(&array, case.unit);
-            let (unfused, fused) =
-                (stage(&array, sink.as_ref(), Fusing::None), stage(&array, sink.as_ref(), Fusing::Full));
+            let lay_out = |fusing| {
+                let sink = sink.as_ref().map(|s| s.spec().clone());
+                Stage::new(&array, &StageOptions { sink, fusing, group_units })
+            };
+            let (unfused, fused) = (lay_out(Fusing::None), lay_out(Fusing::Full));
             let estimate = Estimate::of(&fused);
             prop_assert_eq!(estimate.tasks, Estimate::of(&unfused).tasks);
             let whole = TaskGraph::whole(&unfused).unwrap();
             prop_assert_eq!(whole.len() as u64, estimate.tasks, "tasks of the whole graph");
             prop_assert!(petgraph::algo::toposort(whole.graph(), None).is_ok(), "a task graph has no circle");
             prop_assert_eq!(TaskGraph::whole(&fused).unwrap().len() as u64, estimate.fused, "fused tasks");
-            let windows: usize = (0..fused.groups().count()).map(|g| TaskGraph::window(&fused, g..g + 1).len()).sum();
-            prop_assert_eq!(windows as u64, estimate.fused, "no task lies in two groups");
+            windows_hold_each_task_once(&fused, estimate.fused)?;
+            uses_are_out_degrees(&fused)?;
             for node in whole.graph().node_indices() {
                 let task = whole.graph()[node];
                 let grid = &unfused.get(task.layer).layer.grid;
@@ -53,15 +93,16 @@ fn counts_equal_the_graph_made_whole() {
 #[test]
 fn the_executor_runs_what_was_counted_and_pixels_do_not_depend_on_how() {
     runner(1_000)
-        .run(&(case(), 1u64..9, cases::chunk()), |(case, window, other_chunk)| {
+        .run(&(case(), 1u64..9, cases::chunk(), group_units()), |(case, window, other_chunk, group_units)| {
             let array = build(&case);
-            let unfused = Plan::compute(&array, Fusing::None);
+            let lay_out = |fusing| Plan::compute_with(&array, &StageOptions { fusing, group_units, sink: None });
+            let unfused = lay_out(Fusing::None);
             let options = |threads, window| RunOptions { threads, window, memory: 1 << 30, ..RunOptions::default() };
             let (expected, report) = unfused.collect(&options(1, None)).unwrap();
             prop_assert_eq!(report.tasks_run, unfused.estimate().fused);
             prop_assert_eq!(report.tasks_run, array.estimate().tasks);
             for (threads, window) in [(1, Some(window)), (2, None), (7, Some(1))] {
-                let fused = Plan::compute(&array, Fusing::Full);
+                let fused = lay_out(Fusing::Full);
                 let (pixels, report) = fused.collect(&options(threads, window)).unwrap();
                 prop_assert_eq!(pixels.as_ref().bytes(), expected.as_ref().bytes(), "{} threads", threads);
                 prop_assert_eq!(report.tasks_run, fused.estimate().fused);
@@ -69,13 +110,18 @@ fn the_executor_runs_what_was_counted_and_pixels_do_not_depend_on_how() {
                 prop_assert!(report.peak_memory <= report.projected_peak);
             }
             // The least budget that is not refused, and other chunks: the same pixels.
-            let tight = Plan::compute(&array, Fusing::Full);
-            let least = tight.admit(&options(1, None)).unwrap().projected_peak;
+            let tight = lay_out(Fusing::Full);
+            let least = match tight.admit(&RunOptions { memory: 0, ..options(1, None) }) {
+                Err(GraphError::Memory { needed, .. }) => needed,
+                other => panic!("no memory is enough: {other:?}"),
+            };
             let (pixels, report) = tight.collect(&RunOptions { memory: least, ..options(2, None) }).unwrap();
             prop_assert_eq!(pixels.as_ref().bytes(), expected.as_ref().bytes(), "a budget of {} bytes", least);
             prop_assert!(report.peak_memory <= least);
             let refused = tight.collect(&RunOptions { memory: least - 1, ..options(1, None) }).is_err();
             prop_assert!(refused, "{} bytes are too few", least - 1);
+            let shared = lay_out(Fusing::None).collect(&options(7, Some(window))).unwrap().0;
+            prop_assert_eq!(shared.as_ref().bytes(), expected.as_ref().bytes(), "unfused on 7 threads");
             let rechunked = build(&cases::Case { chunk: other_chunk, ..case.clone() });
             let (pixels, _) = Plan::compute(&rechunked, Fusing::Full).collect(&options(2, None)).unwrap();
             prop_assert_eq!(pixels.as_ref().bytes(), expected.as_ref().bytes(), "chunks of {:?}", other_chunk);

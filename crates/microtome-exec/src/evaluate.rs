@@ -69,16 +69,16 @@ impl Evaluator<'_> {
                     map.run(input.as_ref(), &mut out.as_mut()).map_err(|e| self.op_error(e))?;
                     Ok(out)
                 }
-                Body::Fold(fold) => self.fold(id, op.as_ref(), fold, region, read),
-                Body::Neighbourhood(boxes) => {
+                Body::Neighbourhood(body) => {
                     let whole = self.stage.get(this.inputs[0]).layer.spec;
                     let needed = op.input_region(region, &whole);
                     let input = self.input(id, &needed, read)?;
-                    let place = Placement { whole: whole.shape, input: needed, output: *region };
                     let mut out = self.fresh(this.layer.spec, region);
-                    boxes.run(input.as_ref(), &mut out.as_mut(), &place, self.pool).map_err(|e| self.op_error(e))?;
+                    let place = Placement { whole: whole.shape, input: needed, output: *region };
+                    body.run(input.as_ref(), &mut out.as_mut(), &place, self.pool).map_err(|e| self.op_error(e))?;
                     Ok(out)
                 }
+                Body::Fold(fold) => self.fold(id, op.as_ref(), fold, region, read),
                 Body::Index => {
                     let input = &self.stage.get(this.inputs[0]).layer.spec;
                     let needed = op.input_region(region, input);

@@ -1,32 +1,43 @@
 //! The executor: carries out what the scheduler decides, on rayon's threads.
 //!
-//! A window is lowered to a petgraph graph and its tasks run in the graph's own order on one thread; windows run side by
-//! side. Pixels come from one pool whose limit is the budget.
+//! Windows of groups run side by side, each on one thread (see [`window`](crate::window)). Pixels come from one pool whose
+//! limit is the budget.
 //!
 //! *Invariant:* a panic or an error in a task ends its window, never the process; buffers go back on every path.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use microtome_array::{BufferPool, ChunkGrid, Pixels, Region};
-use microtome_graph::{Admission, LayerKind, Stage, Task, TaskGraph};
-use microtome_io::{MemorySink, Output, Sink, StoredUnit, WriteContext};
-use petgraph::Direction;
+use microtome_array::BufferPool;
+use microtome_graph::{Admission, Stage};
+use microtome_io::{MemorySink, Receipt, Sink};
 use rayon::{Scope, ThreadPoolBuilder};
 
-use crate::counters::Tally;
 use crate::error::RunError;
-use crate::evaluate::{Evaluator, name};
 use crate::options::{MOST_THREADS, RunOptions};
-use crate::scheduler::{Command, Event, Scheduler, Window};
-use crate::values::LiveValues;
+use crate::scheduler::{Command, Event, Job, Scheduler, Setup};
+use crate::values::SharedValues;
 
 /// Where the result goes.
 pub(crate) enum Target<'a> {
-    /// Write units of the first array of an output, and what became of them.
-    Store(&'a dyn Output, &'a Mutex<Vec<StoredUnit>>),
+    /// Write units of a sink for each top, which are the arrays of an output from `first` on; and what remembers them.
+    Store { sinks: &'a [&'a dyn Sink], first: usize, record: &'a dyn Record },
     /// Chunks of the top layer, into memory.
     Collect(&'a MemorySink),
+}
+
+/// What remembers finished write units, beyond the life of this process.
+pub(crate) trait Record: Sync {
+    /// Whether an earlier run finished some units.
+    fn is_resuming(&self) -> bool;
+
+    /// Whether a unit was finished by an earlier run; arrays and units by their positions.
+    fn is_finished(&self, array: usize, unit: u64) -> bool;
+
+    /// A unit has been finished.
+    ///
+    /// # Errors
+    /// [`RunError`] if that cannot be remembered.
+    fn finished(&self, array: usize, receipt: Receipt) -> Result<(), RunError>;
 }
 
 /// What a run leaves to report.
@@ -52,16 +63,26 @@ pub(crate) fn run(
         .build()
         .map_err(|e| RunError::Threads { threads, why: e.to_string() })?;
     let groups = stage.groups().count();
-    let window = options.window_groups(groups);
-    let reserve = admission.group_bytes;
-    let budget = admission.projected_peak.max(reserve);
+    // Windows of one group let what groups share be freed soon, and let the others run meanwhile.
+    let window = if stage.is_sharing() { 1 } else { options.window_groups(groups) };
+    let setup = Setup {
+        groups,
+        window,
+        slots: admission.slots,
+        reserve: admission.group_bytes,
+        shared: admission.shared_bytes,
+        budget: admission.projected_peak.max(admission.group_bytes + admission.shared_bytes),
+        spread: admission.spread,
+        retries: 0,
+    };
     let run = Run {
         stage,
         target,
         options,
         width: admission.width as usize,
         buffers: BufferPool::new(options.memory),
-        scheduler: Mutex::new(Scheduler::new(groups, window, admission.slots, reserve, budget)),
+        shared: SharedValues::default(),
+        scheduler: Mutex::new(Scheduler::new(setup)),
         failure: Mutex::new(None),
         windows: Mutex::new(0),
     };
@@ -70,12 +91,15 @@ pub(crate) fn run(
     run.end(groups)
 }
 
-struct Run<'a> {
-    stage: &'a Stage,
-    target: &'a Target<'a>,
-    options: &'a RunOptions,
-    width: usize,
-    buffers: BufferPool,
+/// A run under way, shared by its threads.
+pub(crate) struct Run<'a> {
+    pub(crate) stage: &'a Stage,
+    pub(crate) target: &'a Target<'a>,
+    pub(crate) options: &'a RunOptions,
+    /// Threads inside a task.
+    pub(crate) width: usize,
+    pub(crate) buffers: BufferPool,
+    pub(crate) shared: SharedValues,
     scheduler: Mutex<Scheduler>,
     failure: Mutex<Option<RunError>>,
     windows: Mutex<u64>,
@@ -87,122 +111,37 @@ impl Run<'_> {
     }
 
     fn spawn<'scope>(&'scope self, scope: &Scope<'scope>, commands: Vec<Command>) {
-        for window in runs(commands) {
-            scope.spawn(move |scope| self.drive(scope, window));
+        for job in jobs(commands) {
+            scope.spawn(move |scope| self.drive(scope, job));
         }
     }
 
     /// Runs a window, then the next ones that the scheduler gives, without leaving the thread.
-    fn drive<'scope>(&'scope self, scope: &Scope<'scope>, first: Window) {
+    fn drive<'scope>(&'scope self, scope: &Scope<'scope>, first: Job) {
         let mut next = Some(first);
-        while let Some(window) = next {
-            let start = window.start;
-            let event = match self.window(window) {
-                Ok(()) => Event::Finished(start),
+        while let Some(job) = next {
+            let event = match self.window(&job.window) {
+                Ok(()) => {
+                    *self.windows.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                    Event::Finished(job.ticket)
+                }
                 Err(error) => {
+                    let cancelled = matches!(error, RunError::Cancelled { .. });
                     self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    Event::Failed(start)
+                    // Only now, so that the error that is told is the first, not that of somebody who waited.
+                    self.shared.stop();
+                    if cancelled {
+                        self.tell(Event::Cancelled);
+                    }
+                    Event::Failed(job.ticket)
                 }
             };
-            let mut commands = runs(self.tell(event));
-            next = commands.next();
-            for window in commands {
-                scope.spawn(move |scope| self.drive(scope, window));
+            let mut more = jobs(self.tell(event));
+            next = more.next();
+            for job in more {
+                scope.spawn(move |scope| self.drive(scope, job));
             }
         }
-    }
-
-    fn window(&self, window: Window) -> Result<(), RunError> {
-        let graph = TaskGraph::window(self.stage, window);
-        let graph = graph.graph();
-        let mut live = LiveValues::default();
-        let mut tally = Tally::default();
-        for node in graph.node_indices() {
-            if self.options.cancel.is_cancelled() {
-                let counted = self.options.counters.snapshot();
-                self.tell(Event::Cancelled);
-                return Err(RunError::Cancelled { done: counted.units, total: counted.units_planned });
-            }
-            let task = graph[node];
-            self.caught(task, &mut live, graph.neighbors_directed(node, Direction::Outgoing).count(), &mut tally)?;
-            for input in graph.neighbors_directed(node, Direction::Incoming) {
-                live.release(&graph[input]);
-            }
-            // One addition a unit of some size keeps progress fresh; tiny units are added up first.
-            if tally.written > (1 << 20) || tally.units >= 1024 {
-                self.options.counters.add(&std::mem::take(&mut tally));
-            }
-        }
-        self.options.counters.add(&tally);
-        debug_assert!(live.is_empty(), "every value was freed at its last consumer");
-        *self.windows.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Ok(())
-    }
-
-    fn caught(&self, task: Task, live: &mut LiveValues, consumers: usize, tally: &mut Tally) -> Result<(), RunError> {
-        catch_unwind(AssertUnwindSafe(|| self.task(task, live, consumers, tally))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Err(RunError::Panic { task: name(self.stage, task), message })
-        })
-    }
-
-    fn task(&self, task: Task, live: &mut LiveValues, consumers: usize, tally: &mut Tally) -> Result<(), RunError> {
-        let layer = &self.stage.get(task.layer).layer;
-        let Some(region) = layer.grid.region(&layer.grid.index(task.chunk)) else { return Ok(()) };
-        let evaluator = Evaluator { stage: self.stage, pool: &self.buffers, width: self.width, task, live };
-        tally.tasks += 1;
-        if matches!(layer.kind, LayerKind::Store) {
-            return self.store(&evaluator, &region, tally);
-        }
-        let pixels = evaluator.layer(task.layer, &region, &mut tally.read)?;
-        if task.layer == self.stage.top() {
-            self.collect(&evaluator, &region, &pixels, tally)?;
-        }
-        live.hold(task, pixels, consumers);
-        Ok(())
-    }
-
-    /// Fills a write unit, box by box.
-    fn store(&self, evaluator: &Evaluator<'_>, unit: &Region, tally: &mut Tally) -> Result<(), RunError> {
-        let Target::Store(output, finished) = self.target else { return Ok(()) };
-        let task = evaluator.task;
-        let this = self.stage.get(task.layer);
-        let boxes = ChunkGrid::new(unit.shape(), this.step).map_err(|e| evaluator.internal(e))?;
-        let mut writer =
-            output.array(0).begin(this.layer.grid.index(task.chunk), &WriteContext { pool: &self.buffers })?;
-        for index in boxes.all().iter() {
-            let Some(part) = boxes.region(&index) else { continue };
-            let part = part.shifted(&unit.origin());
-            let pixels = evaluator.input(task.layer, &part, &mut tally.read)?;
-            writer.write(&part, pixels.as_ref())?;
-        }
-        let receipt = writer.finish()?;
-        tally.units += 1;
-        tally.written += receipt.pixel_bytes;
-        tally.stored += receipt.stored_bytes;
-        let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(unit) = finished.get_mut(task.chunk as usize) {
-            *unit = StoredUnit::from(&receipt);
-        }
-        Ok(output.settle(&[(0, receipt)])?)
-    }
-
-    fn collect(
-        &self,
-        evaluator: &Evaluator<'_>,
-        region: &Region,
-        pixels: &Pixels,
-        tally: &mut Tally,
-    ) -> Result<(), RunError> {
-        let Target::Collect(memory) = self.target else { return Ok(()) };
-        let task = evaluator.task;
-        let index = self.stage.get(task.layer).layer.grid.index(task.chunk);
-        let mut writer = memory.begin(index, &WriteContext { pool: evaluator.pool })?;
-        writer.write(region, pixels.as_ref())?;
-        writer.finish()?;
-        tally.units += 1;
-        Ok(())
     }
 
     fn end(self, groups: u64) -> Result<Done, RunError> {
@@ -211,14 +150,15 @@ impl Run<'_> {
         }
         let windows = self.windows.into_inner().unwrap_or_else(PoisonError::into_inner);
         debug_assert!(groups == 0 || windows > 0, "something ran");
+        debug_assert!(self.shared.is_empty(), "every shared value was freed at its last use");
         Ok(Done { windows, peak: self.buffers.stats().peak_lent })
     }
 }
 
 /// The windows to run; the other commands are the run's end, which the caller sees from its result.
-fn runs(commands: Vec<Command>) -> impl Iterator<Item = Window> {
+fn jobs(commands: Vec<Command>) -> impl Iterator<Item = Job> {
     commands.into_iter().filter_map(|command| match command {
-        Command::Run(window) => Some(window),
-        Command::Publish | Command::Abandon => None,
+        Command::Run(job) => Some(job),
+        Command::Publish | Command::Abandon(_) => None,
     })
 }

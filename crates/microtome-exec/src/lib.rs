@@ -11,12 +11,16 @@ mod error;
 mod evaluate;
 mod executor;
 mod options;
+mod passes;
 mod plan;
+mod report;
 mod scheduler;
 mod values;
+mod window;
 
 pub use counters::{Counters, Snapshot};
 pub use error::RunError;
 pub use options::{CancelToken, MOST_THREADS, RunOptions, default_memory};
-pub use plan::{Plan, RunReport};
-pub use scheduler::{Command, Event, Scheduler, Window};
+pub use plan::Plan;
+pub use report::RunReport;
+pub use scheduler::{Command, End, Event, Job, Scheduler, Setup, Ticket, Window};

@@ -1,108 +1,125 @@
 //! A plan: a lazy array, what takes its result, and whether it fits.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use microtome_array::Pixels;
 use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Stage, StageOptions};
-use microtome_io::{Completion, MemorySink, Output, Prepare, StoredUnit};
-use serde::Serialize;
+use microtome_io::{Completion, MemorySink, Output, Prepare, Receipt, Sink, StoredUnit};
+use microtome_ops::Op;
 
 use crate::error::RunError;
-use crate::executor::{self, Target};
+use crate::executor::{self, Record, Target};
 use crate::options::RunOptions;
+use crate::passes::{Pass, Pyramid};
+use crate::report::RunReport;
 
-/// A stage with its output.
+/// A lazy array with its output.
 #[derive(Debug)]
 pub struct Plan<'a> {
+    array: LazyArray,
+    /// What makes each level of a pyramid from the one below.
+    steps: Vec<Arc<dyn Op>>,
+    /// The full resolution alone.
     stage: Stage,
     output: Option<&'a dyn Output>,
-}
-
-/// What a run did. Counts are of what happened, not of what was planned.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RunReport {
-    /// Fused tasks planned.
-    pub tasks_planned: u64,
-    /// Fused tasks run.
-    pub tasks_run: u64,
-    /// Windows run.
-    pub batches: u64,
-    /// Write units planned.
-    pub units_planned: u64,
-    /// Write units written.
-    pub units_written: u64,
-    /// Bytes of pixels decoded from sources.
-    pub bytes_read: u64,
-    /// Bytes taken from storage.
-    pub bytes_fetched: u64,
-    /// Bytes of pixels given to the sink.
-    pub bytes_written: u64,
-    /// Bytes put into storage.
-    pub bytes_stored: u64,
-    /// Most bytes of pixels and scratch at once, as the buffer pool counted them.
-    pub peak_memory: u64,
-    /// What planning said it would be at most.
-    pub projected_peak: u64,
-    /// Wall time in seconds.
-    pub seconds: f64,
 }
 
 impl<'a> Plan<'a> {
     /// A plan that stores an array. O(layers).
     pub fn store(array: &LazyArray, output: &'a dyn Output) -> Plan<'a> {
-        let options = StageOptions { sink: Some(output.array(0).spec().clone()), fusing: Fusing::Full };
-        Plan { stage: Stage::new(array, &options), output: Some(output) }
+        Plan::pyramid(array, Vec::new(), output)
+    }
+
+    /// A plan that stores an array and levels made from it: each step makes a level from the one below. O(layers).
+    ///
+    /// # Panics
+    /// If the output has another number of arrays than there are levels: a bug in the caller.
+    pub fn pyramid(array: &LazyArray, steps: Vec<Arc<dyn Op>>, output: &'a dyn Output) -> Plan<'a> {
+        assert_eq!(output.arrays(), steps.len() + 1, "every level has its array");
+        let options = StageOptions {
+            sink: Some(output.array(0).spec().clone()),
+            fusing: Fusing::Full,
+            ..StageOptions::default()
+        };
+        let stage = Stage::new(array, &options);
+        Plan { array: array.clone(), steps, stage, output: Some(output) }
     }
 
     /// A plan that computes an array into memory.
     pub fn compute(array: &LazyArray, fusing: Fusing) -> Plan<'static> {
-        Plan { stage: Stage::new(array, &StageOptions { sink: None, fusing }), output: None }
+        Plan::compute_with(array, &StageOptions { fusing, ..StageOptions::default() })
     }
 
-    /// The stage.
+    /// A plan that computes an array into memory, laid out in a given way; the sink of the options is not used.
+    pub fn compute_with(array: &LazyArray, options: &StageOptions) -> Plan<'static> {
+        let stage = Stage::new(array, &StageOptions { sink: None, ..options.clone() });
+        Plan { array: array.clone(), steps: Vec::new(), stage, output: None }
+    }
+
+    /// The stage that stores the full resolution alone; all there is, unless the plan is a pyramid.
     pub fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// The exact counts and sizes. O(layers).
+    fn pyramid_of(&self, output: &'a dyn Output) -> Pyramid<'_> {
+        Pyramid { array: &self.array, steps: &self.steps, output, fusing: Fusing::Full }
+    }
+
+    /// The exact counts and sizes of a run. O(layers), for each pass.
+    ///
+    /// # Errors
+    /// [`GraphError::Memory`] if the plan does not fit the budget.
+    pub fn estimate_for(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
+        let Some(output) = self.output.filter(|_| !self.steps.is_empty()) else { return Ok(self.estimate()) };
+        let passes = self.pyramid_of(output).passes(options)?;
+        let mut estimates = passes.iter().map(|pass| Estimate::of(&pass.stage));
+        let first = estimates.next().unwrap_or_else(|| self.estimate());
+        Ok(estimates.fold(first, Estimate::then))
+    }
+
+    /// The exact counts and sizes of storing the full resolution alone. O(layers).
     pub fn estimate(&self) -> Estimate {
         Estimate::of(&self.stage)
     }
 
     /// Hash of all that decides the result's bytes.
     pub fn hash(&self) -> String {
-        self.stage.hash(&self.output.map_or(serde_json::Value::Null, Output::parameters))
+        let steps: Vec<_> = self.steps.iter().map(|op| serde_json::json!([op.name(), op.params()])).collect();
+        let parameters = self.output.map_or(serde_json::Value::Null, Output::parameters);
+        let all = if steps.is_empty() { parameters } else { serde_json::json!([parameters, steps]) };
+        self.stage.hash(&all)
     }
 
-    /// What would run at once, and the projected peak, or the refusal.
+    /// What would run at once in the pass that takes most, and its projected peak, or the refusal.
     ///
     /// # Errors
     /// [`GraphError::Memory`] if the plan does not fit the budget.
     pub fn admit(&self, options: &RunOptions) -> Result<Admission, GraphError> {
-        let scratch = self.output.map_or(0, |o| o.array(0).scratch_bytes(&self.stage.store_box()));
-        let memory = self.stage.group_memory(scratch);
-        let top = self.stage.get(self.stage.top());
-        let fixed = if self.output.is_none() { top.layer.spec.bytes() } else { 0 };
-        self.stage.admit(&memory, options.threads.max(1) as u64, options.memory, fixed)
+        if let Some(output) = self.output {
+            let passes = self.pyramid_of(output).passes(options)?;
+            let most = passes.into_iter().map(|pass| pass.admission).max_by_key(|a| a.projected_peak);
+            if let Some(most) = most {
+                return Ok(most);
+            }
+        }
+        let fixed = self.stage.get(self.stage.top()).layer.spec.bytes();
+        self.stage.admit(&self.stage.group_memory(&[]), options.threads.max(1) as u64, options.memory, fixed)
     }
 
-    /// Runs the plan into its sink; on an error the output keeps no finished look and its partial is removed.
+    /// Runs the plan into its output; on an error the output keeps no finished look and its partial is removed.
     ///
     /// # Errors
     /// [`RunError`]: refused, unreadable, unwritable, cancelled.
     pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
-        let admission = self.admit(options)?;
         let Some(output) = self.output else { return self.collect(options).map(|(_, report)| report) };
+        let passes = self.pyramid_of(output).passes(options)?;
         let plan = self.hash();
         output.prepare(&Prepare::fresh(&plan))?;
-        let units = output.array(0).spec().units.count();
-        let finished = Mutex::new(vec![StoredUnit::default(); units as usize]);
-        let report = self.timed(&Target::Store(output, &finished), &admission, options);
-        match report {
+        let settled = Settled::new(output);
+        match self.run_passes(output, passes, &settled, options) {
             Ok(report) => {
-                let units = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
-                output.finish(&Completion { plan: &plan, units: &[units] })?;
+                output.finish(&Completion { plan: &plan, units: &settled.into_units() })?;
                 Ok(report)
             }
             Err(error) => {
@@ -110,6 +127,30 @@ impl<'a> Plan<'a> {
                 Err(error)
             }
         }
+    }
+
+    fn run_passes(
+        &self,
+        output: &'a dyn Output,
+        passes: Vec<Pass>,
+        record: &dyn Record,
+        options: &RunOptions,
+    ) -> Result<RunReport, RunError> {
+        let pyramid = self.pyramid_of(output);
+        let units: u64 = (0..output.arrays()).map(|n| output.array(n).spec().units.count()).sum();
+        options.counters.planned(units);
+        let mut report = RunReport::default();
+        for mut pass in passes {
+            let first = pass.levels.start;
+            if first > 0 {
+                let source = pyramid.above(output.reopen(first - 1)?, first)?;
+                pass = pyramid.pass(&source, pass.levels, options)?;
+            }
+            let sinks: Vec<&dyn Sink> = pass.levels.clone().map(|level| output.array(level)).collect();
+            let target = Target::Store { sinks: &sinks, first, record };
+            report.then(&timed(&pass.stage, &target, &pass.admission, 0, options)?);
+        }
+        Ok(report)
     }
 
     /// Computes the array into memory.
@@ -120,31 +161,73 @@ impl<'a> Plan<'a> {
         let admission = self.admit(options)?;
         let top = &self.stage.get(self.stage.top()).layer;
         let memory = MemorySink::new(top.spec, top.grid.chunk()).map_err(GraphError::Array)?;
-        let report = self.timed(&Target::Collect(&memory), &admission, options)?;
+        options.counters.planned(top.grid.count());
+        let target = Target::Collect(&memory);
+        let report = timed(&self.stage, &target, &admission, top.spec.bytes(), options)?;
         Ok((memory.into_pixels(), report))
     }
+}
 
-    fn timed(&self, target: &Target<'_>, admission: &Admission, options: &RunOptions) -> Result<RunReport, RunError> {
-        let start = Instant::now();
-        let estimate = self.estimate();
-        let before = options.counters.snapshot();
-        options.counters.planned(estimate.units);
-        let done = executor::run(&self.stage, target, admission, options)?;
-        let counted = options.counters.snapshot();
-        let fixed = if self.output.is_none() { estimate.layers.last().map_or(0, |l| l.array.bytes()) } else { 0 };
-        Ok(RunReport {
-            tasks_planned: estimate.fused,
-            tasks_run: counted.tasks - before.tasks,
-            batches: done.windows,
-            units_planned: estimate.units,
-            units_written: counted.units - before.units,
-            bytes_read: counted.bytes_read - before.bytes_read,
-            bytes_fetched: counted.bytes_fetched - before.bytes_fetched,
-            bytes_written: counted.bytes_written - before.bytes_written,
-            bytes_stored: counted.bytes_stored - before.bytes_stored,
-            peak_memory: done.peak + fixed,
-            projected_peak: admission.projected_peak,
-            seconds: start.elapsed().as_secs_f64(),
-        })
+fn timed(
+    stage: &Stage,
+    target: &Target<'_>,
+    admission: &Admission,
+    fixed: u64,
+    options: &RunOptions,
+) -> Result<RunReport, RunError> {
+    let start = Instant::now();
+    let estimate = Estimate::of(stage);
+    let before = options.counters.snapshot();
+    let done = executor::run(stage, target, admission, options)?;
+    let counted = options.counters.snapshot();
+    Ok(RunReport {
+        tasks_planned: estimate.fused,
+        tasks_run: counted.tasks - before.tasks,
+        batches: done.windows,
+        units_planned: estimate.units,
+        units_written: counted.units - before.units,
+        bytes_read: counted.bytes_read - before.bytes_read,
+        bytes_fetched: counted.bytes_fetched - before.bytes_fetched,
+        bytes_written: counted.bytes_written - before.bytes_written,
+        bytes_stored: counted.bytes_stored - before.bytes_stored,
+        peak_memory: done.peak + fixed,
+        projected_peak: admission.projected_peak,
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// Settles each unit as it is finished.
+struct Settled<'a> {
+    output: &'a dyn Output,
+    units: Mutex<Vec<Vec<StoredUnit>>>,
+}
+
+impl<'a> Settled<'a> {
+    fn new(output: &'a dyn Output) -> Settled<'a> {
+        let units = |n: usize| vec![StoredUnit::default(); output.array(n).spec().units.count() as usize];
+        Settled { output, units: Mutex::new((0..output.arrays()).map(units).collect()) }
+    }
+
+    fn into_units(self) -> Vec<Vec<StoredUnit>> {
+        self.units.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record for Settled<'_> {
+    fn is_resuming(&self) -> bool {
+        false
+    }
+
+    fn is_finished(&self, _: usize, _: u64) -> bool {
+        false
+    }
+
+    fn finished(&self, array: usize, receipt: Receipt) -> Result<(), RunError> {
+        let place = self.output.array(array).spec().units.linear(&receipt.unit) as usize;
+        let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unit) = units.get_mut(array).and_then(|units| units.get_mut(place)) {
+            *unit = StoredUnit::from(&receipt);
+        }
+        Ok(self.output.settle(&[(array, receipt)])?)
     }
 }

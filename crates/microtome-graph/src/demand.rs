@@ -37,6 +37,11 @@ impl IndexSet {
         self.boxes.iter().map(IndexBox::count).sum()
     }
 
+    /// Whether an index is in the set. O(boxes).
+    pub fn contains(&self, index: &ChunkIndex) -> bool {
+        self.boxes.iter().any(|b| b.contains(index))
+    }
+
     /// Number of indices that lie in `chunks` too.
     pub fn count_in(&self, chunks: &IndexBox) -> u64 {
         self.boxes.iter().map(|b| b.intersect(chunks).count()).sum()

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use microtome_array::{ArraySpec, Axis, Region, Shape};
+use microtome_array::{ArraySpec, Axis, Shape};
 use serde::Serialize;
 
-use crate::layer::{AxisMap, LayerId, LayerKind};
+use crate::cuts;
+use crate::layer::{Layer, LayerId, LayerKind};
 use crate::reads::AxisCut;
-use crate::stage::{Stage, StageLayer};
+use crate::stage::Stage;
 
 /// What computing a stage costs. Every count is exact: it equals what the graph holds and what the executor counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,8 +79,8 @@ impl Estimate {
         let layers: Vec<LayerEstimate> = stage.ids().map(|id| layer_estimate(stage, id)).collect();
         let sources = |id: &LayerId| matches!(stage.get(*id).layer.kind, LayerKind::Source { .. });
         let chunks = stage.ids().filter(sources).map(|id| stage.get(id).demand.count()).sum();
-        let top = stage.get(stage.top());
-        let stored = matches!(top.layer.kind, LayerKind::Store);
+        let tops = || stage.tops().iter().map(|&top| &stage.get(top).layer);
+        let stored = |layer: &&Layer| matches!(layer.kind, LayerKind::Store);
         let source = stage.ids().find(sources).map(|id| stage.get(id).layer.spec.shape);
         Estimate {
             tasks: layers.iter().map(|l| l.tasks).sum(),
@@ -88,11 +89,28 @@ impl Estimate {
             dask_optimized: 2 * chunks,
             rule_of_thumb: source.as_ref().map_or(0, rule_of_thumb),
             bytes_read: layers.iter().map(|l| l.bytes_read).sum(),
-            bytes_written: if stored { top.layer.spec.bytes() } else { 0 },
-            units: top.layer.grid.count(),
+            bytes_written: tops().filter(stored).map(|layer| layer.spec.bytes()).sum(),
+            units: tops().map(|layer| layer.grid.count()).sum(),
             groups: stage.groups().count(),
             layers,
         }
+    }
+}
+
+impl Estimate {
+    /// This and what runs after it, as one: layers in their order, counts added up.
+    #[must_use]
+    pub fn then(mut self, next: Estimate) -> Estimate {
+        self.layers.extend(next.layers);
+        self.tasks += next.tasks;
+        self.fused += next.fused;
+        self.chunks += next.chunks;
+        self.dask_optimized += next.dask_optimized;
+        self.bytes_read += next.bytes_read;
+        self.bytes_written += next.bytes_written;
+        self.units += next.units;
+        self.groups += next.groups;
+        self
     }
 }
 
@@ -125,43 +143,10 @@ fn bytes_read(stage: &Stage, id: LayerId) -> u64 {
     let Ok((_, level)) = reader.level(*at) else { return 0 };
     let value = this.layer.spec.dtype.size() as u64;
     let extent = |a: Axis, cut: &AxisCut| cut.touched(level.storage.granule.get(a), level.shape.get(a));
-    let boxes = boxes(stage, id).into_iter().map(|cuts| {
+    let boxes = cuts::boxes(stage.layers(), id).into_iter().map(|cuts| {
         Axis::ALL.iter().map(|&a| extent(a, &cuts[a.index()].clone().moved(origin[a]))).product::<u64>() * value
     });
     boxes.sum()
-}
-
-/// Boxes as the product of a cut on each axis, T C Z Y X S.
-type Cuts = [AxisCut; 6];
-
-/// The boxes in which a layer is computed: its own chunks where it is kept, else what its consumer takes at a time.
-fn boxes(stage: &Stage, id: LayerId) -> Vec<Cuts> {
-    let this = stage.get(id);
-    let Some(into) = this.fused_into else { return own_boxes(this) };
-    let outer = boxes(stage, into);
-    outer.into_iter().map(|cuts| Axis::ALL.map(|a| through(stage, id, into, a, &cuts[a.index()]))).collect()
-}
-
-fn own_boxes(this: &StageLayer) -> Vec<Cuts> {
-    let (unit, step) = (this.layer.grid.chunk(), this.step);
-    let store = matches!(this.layer.kind, LayerKind::Store);
-    let cut = |region: &Region, a: Axis| {
-        let within = if store { step.get(a) } else { unit.get(a) };
-        AxisCut::new(region.len(a), region.start(a), unit.get(a), within)
-    };
-    let regions = this.runs.boxes().iter().map(|b| this.layer.grid.box_region(b));
-    regions.map(|region| Axis::ALL.map(|a| cut(&region, a))).collect()
-}
-
-/// A cut of `into` on one axis as a cut of `id`, which is fused into it.
-fn through(stage: &Stage, id: LayerId, into: LayerId, axis: Axis, cut: &AxisCut) -> AxisCut {
-    let (this, over) = (stage.get(id), stage.get(into));
-    let step = over.step.get(axis);
-    match over.layer.axis_map(axis, &this.layer.spec) {
-        AxisMap::Whole => AxisCut::new(this.layer.spec.shape.get(axis), 0, u64::MAX, step),
-        AxisMap::Shift(offset) if over.layer.is_fold() => cut.clone().and_every(step).moved(offset),
-        AxisMap::Shift(offset) => cut.clone().moved(offset),
-    }
 }
 
 impl fmt::Display for Estimate {

@@ -4,9 +4,12 @@
 //! one-to-one chains; folds, whose inputs are streamed into an accumulator; region reads, where the consumer reads just
 //! the region that it needs because that costs little more than reading whole chunks.
 
-use microtome_array::{Axis, ChunkGrid, PerAxis, Shape};
+use std::collections::HashMap;
+
+use microtome_array::{Axis, PerAxis, Shape};
 use microtome_io::{LevelInfo, StorageInfo};
 
+use crate::cuts;
 use crate::layer::{AxisMap, LayerId, LayerKind};
 use crate::reads::AxisCut;
 use crate::stage::{StageLayer, whole};
@@ -28,14 +31,17 @@ const FOLD_BLOCK: u64 = 1 << 20;
 /// Bytes of pixels that a store takes at a time.
 const STORE_BOX: u64 = 8 << 20;
 
-/// Decides fusing and steps, inputs first.
-pub(crate) fn decide(layers: &mut [StageLayer], fusing: Fusing, part: Option<&Shape>) {
+/// Decides steps, and then fusing, consumers first: what a layer is read by is known when it is decided. `parts` has the
+/// stored chunk of each store.
+pub(crate) fn decide(layers: &mut [StageLayer], fusing: Fusing, parts: &HashMap<LayerId, Shape>) {
     for index in 0..layers.len() {
-        layers[index].step = step(layers, index, part);
+        layers[index].step = step(layers, index, parts.get(&LayerId(index as u32)));
     }
-    let top = layers.len() - 1;
-    layers[top].fusing_note = "the result";
-    for index in 0..top {
+    for index in (0..layers.len()).rev() {
+        if layers[index].consumers.is_empty() {
+            layers[index].fusing_note = "the result";
+            continue;
+        }
         let (fused, note) = verdict(layers, index, fusing);
         layers[index].fused_into = fused;
         layers[index].fusing_note = note;
@@ -49,15 +55,18 @@ fn verdict(layers: &[StageLayer], index: usize, fusing: Fusing) -> (Option<Layer
     }
     let [consumer] = this.consumers[..] else { return (None, "kept: several layers need it") };
     let over = &layers[consumer.index()];
+    if this.layer.is_shrinking() && this.inputs.iter().any(|input| layers[input.index()].consumers.len() > 1) {
+        return (None, "kept: smaller than what it is made from");
+    }
     if Axis::ALL.iter().all(|&axis| aligned(this, over, axis)) {
         let note = match &over.layer.kind {
             LayerKind::Store => "streamed into the write units",
-            LayerKind::Op(_) if !over.layer.is_pixelwise() => "streamed into the fold",
+            LayerKind::Op(_) if over.layer.is_fold() => "streamed into the fold",
             _ => "one to one",
         };
         return (Some(consumer), note);
     }
-    match amplification(layers, index, over) {
+    match amplification(layers, LayerId(index as u32), consumer) {
         Some(factor) if factor <= MOST_AMPLIFICATION => (Some(consumer), "read by region"),
         Some(_) => (None, "kept: reading by region would decode too much twice"),
         None => (None, "kept: several chunks need one of its chunks"),
@@ -66,53 +75,61 @@ fn verdict(layers: &[StageLayer], index: usize, fusing: Fusing) -> (Option<Layer
 
 /// Whether on this axis every chunk of `this` is needed by one chunk of its consumer only.
 fn aligned(this: &StageLayer, over: &StageLayer, axis: Axis) -> bool {
-    let AxisMap::Shift(offset) = over.layer.axis_map(axis, &this.layer.spec) else { return true };
     let (chunk, outer) = (this.layer.grid.chunk().get(axis), over.layer.grid.chunk().get(axis));
-    over.layer.grid.counts()[axis] <= 1 || (outer % chunk == 0 && offset % chunk == 0)
+    over.layer.grid.counts()[axis] <= 1
+        || match over.layer.axis_map(axis, &this.layer.spec) {
+            AxisMap::Whole => true,
+            AxisMap::Shift(offset) => outer.is_multiple_of(chunk) && offset.is_multiple_of(chunk),
+            AxisMap::Reach(reach) => {
+                let inside = reach.before == 0 && reach.after < reach.stride;
+                inside && outer.saturating_mul(reach.stride).is_multiple_of(chunk)
+            }
+        }
 }
 
 /// How many times its pixels the source below would decode if `over` read it box by box; `None` if what lies between is
-/// not pixelwise or not fused.
-fn amplification(layers: &[StageLayer], index: usize, over: &StageLayer) -> Option<f64> {
-    let (_, origin, storage, level) = source_below(layers, index)?;
-    let shift = PerAxis::from_fn(|a| match over.layer.axis_map(a, &layers[index].layer.spec) {
-        AxisMap::Shift(offset) => offset + origin[a],
-        AxisMap::Whole => origin[a],
-    });
-    let chunk = over.layer.grid.chunk();
-    let step = if matches!(over.layer.kind, LayerKind::Store) { over.step } else { chunk };
-    let read = |a: Axis| {
-        let cut = AxisCut::new(over.layer.spec.shape.get(a), shift[a], chunk.get(a), step.get(a));
-        cut.touched(storage.granule.get(a), level.shape.get(a)) as f64
-    };
-    let needed = over.layer.spec.shape.pixels().max(1);
-    Some(Axis::ALL.iter().map(|&a| read(a)).product::<f64>() / needed as f64)
+/// not local or not fused.
+fn amplification(layers: &[StageLayer], index: LayerId, over: LayerId) -> Option<f64> {
+    let mut product = 1.0;
+    for axis in Axis::ALL {
+        let cut = cuts::through(layers, index, over, axis, &cuts::of_layer(layers, over, axis));
+        let whole = AxisCut::new(layers[over.index()].layer.spec.shape.get(axis), 0, u64::MAX, u64::MAX);
+        let once = cuts::across(layers, index, over, axis, whole);
+        let read = |cut: AxisCut| {
+            let (cut, storage, level) = to_source(layers, index, axis, cut)?;
+            Some(cut.touched(storage.granule.get(axis), level.shape.get(axis)))
+        };
+        product *= read(cut)? as f64 / read(once)?.max(1) as f64;
+    }
+    Some(product)
 }
 
-/// The source that a layer reads through fused pixelwise layers: its id, the first pixel there, its storage and level.
-pub(crate) fn source_below(
+/// A cut of a layer as a cut of the source that it reads through fused local layers, with that source's storage.
+fn to_source(
     layers: &[StageLayer],
-    index: usize,
-) -> Option<(LayerId, PerAxis<u64>, &StorageInfo, &LevelInfo)> {
-    let this = &layers[index];
-    if !this.layer.is_pixelwise() {
+    index: LayerId,
+    axis: Axis,
+    cut: AxisCut,
+) -> Option<(AxisCut, &StorageInfo, &LevelInfo)> {
+    let this = &layers[index.index()];
+    if !this.layer.is_local() {
         return None;
     }
     if let LayerKind::Source { reader, at, origin } = &this.layer.kind {
         let level = reader.info().scenes.get(at.scene)?.levels.get(at.level)?;
-        return Some((LayerId(index as u32), *origin, &level.storage, level));
+        return Some((cut.moved(origin[axis]), &level.storage, level));
     }
     let [input] = this.inputs[..] else { return None };
-    let below = &layers[input.index()];
-    if below.fused_into.is_none() && !below.fusing_note.is_empty() {
+    if is_kept(&layers[input.index()]) {
         return None;
     }
-    let (id, origin, storage, level) = source_below(layers, input.index())?;
-    let shift = PerAxis::from_fn(|a| match this.layer.axis_map(a, &below.layer.spec) {
-        AxisMap::Shift(offset) => origin[a] + offset,
-        AxisMap::Whole => origin[a],
-    });
-    Some((id, shift, storage, level))
+    let cut = cuts::across(layers, input, index, axis, cut);
+    to_source(layers, input, axis, cut)
+}
+
+/// Whether a layer has been decided, and is kept.
+fn is_kept(layer: &StageLayer) -> bool {
+    layer.fused_into.is_none() && !layer.fusing_note.is_empty()
 }
 
 /// The box that a task of a layer computes at a time.
@@ -146,9 +163,23 @@ fn step(layers: &[StageLayer], index: usize, part: Option<&Shape>) -> Shape {
     }
 }
 
-/// The least box that is read without waste below a layer; one pixel where nothing is known.
+/// The least box of a layer that is read without waste; one pixel where nothing is known.
 fn granule_below(layers: &[StageLayer], index: usize) -> PerAxis<u64> {
-    source_below(layers, index).map_or(PerAxis::splat(1), |(_, _, storage, _)| PerAxis(storage.granule.extents()))
+    let this = &layers[index];
+    let unknown = PerAxis::splat(1);
+    if !this.layer.is_local() {
+        return unknown;
+    }
+    if let LayerKind::Source { reader, at, .. } = &this.layer.kind {
+        return reader.level(*at).map_or(unknown, |(_, level)| PerAxis(level.storage.granule.extents()));
+    }
+    let [input] = this.inputs[..] else { return unknown };
+    let granule = granule_below(layers, input.index());
+    let spec = &layers[input.index()].layer.spec;
+    PerAxis::from_fn(|a| match this.layer.axis_map(a, spec) {
+        AxisMap::Reach(reach) => granule[a].div_ceil(reach.stride),
+        AxisMap::Shift(_) | AxisMap::Whole => granule[a],
+    })
 }
 
 fn volume(extents: &PerAxis<u64>) -> u64 {
@@ -172,43 +203,12 @@ fn grow(limits: &Shape, least: PerAxis<u64>, pixels: u64) -> Shape {
     Shape::new(out.0).unwrap_or(*limits)
 }
 
-fn lcm(a: u64, b: u64) -> u64 {
+pub(crate) fn lcm(a: u64, b: u64) -> u64 {
     (a / gcd(a, b)).saturating_mul(b)
 }
 
 pub(crate) fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
-}
-
-/// The least groups of top chunks such that no kept value is needed by two groups.
-pub(crate) fn groups(layers: &[StageLayer]) -> ChunkGrid {
-    let top = &layers[layers.len() - 1].layer;
-    let mut extents = PerAxis(top.grid.chunk().extents());
-    widen(layers, layers.len() - 1, PerAxis::splat(Some(0)), &mut extents);
-    let shape = PerAxis::from_fn(|a| extents[a].min(whole(&top.spec.shape, a)));
-    Shape::new(shape.0).and_then(|chunk| ChunkGrid::new(top.spec.shape, chunk)).unwrap_or(top.grid)
-}
-
-/// Widens groups for every kept layer below `index`; `shift` tells where a top pixel lies in that layer, `None` on an
-/// axis that was folded away.
-fn widen(layers: &[StageLayer], index: usize, shift: PerAxis<Option<u64>>, extents: &mut PerAxis<u64>) {
-    let top = &layers[layers.len() - 1].layer.grid;
-    for &input in &layers[index].inputs {
-        let below = &layers[input.index()];
-        let shift = PerAxis::from_fn(|a| match (shift[a], layers[index].layer.axis_map(a, &below.layer.spec)) {
-            (Some(so_far), AxisMap::Shift(offset)) => Some(so_far + offset),
-            _ => None,
-        });
-        if below.fused_into.is_none() {
-            for axis in Axis::ALL.into_iter().filter(|&a| top.counts()[a] > 1) {
-                let Some(offset) = shift[axis] else { continue };
-                let chunk = below.layer.grid.chunk().get(axis);
-                let fits = offset % chunk == 0 && below.layer.grid.counts()[axis] > 1;
-                extents[axis] = if fits { lcm(extents[axis], chunk) } else { u64::MAX };
-            }
-        }
-        widen(layers, input.index(), shift, extents);
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use microtome_array::{ArraySpec, Axis, ChunkGrid, PerAxis, Region};
 use microtome_io::{Place, Reader};
-use microtome_ops::{Body, Op};
+use microtome_ops::{Body, Op, Reach};
 
 /// Position of a layer in its stage; inputs come before their consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +53,8 @@ pub enum LayerKind {
 pub enum AxisMap {
     /// The same range, moved by so many pixels.
     Shift(u64),
+    /// The range that the chunk's range reaches.
+    Reach(Reach),
     /// All of the axis, whatever the chunk.
     Whole,
 }
@@ -90,7 +92,10 @@ impl Layer {
         match op.body() {
             Body::Fold(fold) if fold.axis() == axis => AxisMap::Whole,
             Body::Map(_) | Body::Fold(_) => AxisMap::Shift(0),
-            Body::Neighbourhood(_) => AxisMap::Whole,
+            Body::Neighbourhood(op) => match op.reach(axis) {
+                Reach { stride: 1, before: 0, after: 0 } => AxisMap::Shift(0),
+                reach => AxisMap::Reach(reach),
+            },
             Body::Index => AxisMap::Shift(op.input_region(&self.spec.shape.region(), input).start(axis)),
         }
     }
@@ -100,9 +105,16 @@ impl Layer {
         matches!(&self.kind, LayerKind::Op(op) if matches!(op.body(), Body::Fold(_)))
     }
 
-    /// Whether each pixel of the result is made from one pixel of the input, so that any region can be computed alone
-    /// at no extra cost but that of reading.
-    pub fn is_pixelwise(&self) -> bool {
+    /// Whether its result is smaller than what it is made from because several pixels become one in their place.
+    pub fn is_shrinking(&self) -> bool {
+        let LayerKind::Op(op) = &self.kind else { return false };
+        let Body::Neighbourhood(body) = op.body() else { return false };
+        Axis::ALL.iter().any(|&axis| body.reach(axis).stride > 1)
+    }
+
+    /// Whether each pixel of the result is made from a few pixels of the input around its place, so that any region can
+    /// be computed alone at little extra cost but that of reading.
+    pub fn is_local(&self) -> bool {
         match &self.kind {
             LayerKind::Source { .. } | LayerKind::Rechunk => true,
             LayerKind::Op(op) => !matches!(op.body(), Body::Fold(_)),

@@ -94,8 +94,13 @@ impl LazyArray {
     pub fn apply(&self, op: Arc<dyn Op>) -> Result<LazyArray, GraphError> {
         let spec = op.output(&self.spec())?;
         let chunk = match op.body() {
-            Body::Map(_) | Body::Index | Body::Neighbourhood(_) => self.grid().chunk(),
+            Body::Map(_) | Body::Index => self.grid().chunk(),
             Body::Fold(fold) => self.grid().chunk().with(fold.axis(), 1)?,
+            Body::Neighbourhood(op) => {
+                // Where a chunk is no multiple of the stride, chunks of the result start inside chunks of the input.
+                let chunk = self.grid().chunk();
+                Shape::new(Axis::ALL.map(|a| chunk.get(a).div_ceil(op.reach(a).stride)))?
+            }
         };
         let grid = ChunkGrid::new(spec.shape, chunk)?;
         Ok(LazyArray::node(Layer { kind: LayerKind::Op(op), spec, grid }, vec![self.clone()]))
@@ -162,7 +167,8 @@ impl LazyArray {
         let [input] = &self.0.inputs[..] else { return None };
         match self.0.layer.axis_map(axis, &input.spec()) {
             AxisMap::Shift(offset) => Some(offset + input.offset(axis)?),
-            AxisMap::Whole => None,
+            AxisMap::Reach(reach) if reach.stride == 1 => input.offset(axis),
+            AxisMap::Reach(_) | AxisMap::Whole => None,
         }
     }
 

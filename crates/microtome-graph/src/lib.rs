@@ -8,11 +8,14 @@
 //! *Invariant:* nothing here reads a pixel, starts a thread, or asks for the time. Every count is exact and comes from
 //! index arithmetic, never from making nodes.
 
+mod carry;
+mod cuts;
 mod demand;
 mod draw;
 mod error;
 mod estimate;
 mod fuse;
+mod groups;
 mod layer;
 mod lazy;
 mod lower;

@@ -46,10 +46,22 @@ impl TaskGraph {
 
     /// The tasks of some groups, by their C-order positions. O(tasks of the window).
     pub fn window(stage: &Stage, groups: Range<u64>) -> TaskGraph {
-        let mut lowering = Lowering { stage, graph: DiGraph::default(), nodes: HashMap::new() };
+        TaskGraph::without(stage, groups, &|_, _| false)
+    }
+
+    /// The tasks of some groups, without the write units that `done` names (position among the tops, unit) and what only
+    /// they need.
+    pub fn without(stage: &Stage, groups: Range<u64>, done: &dyn Fn(usize, u64) -> bool) -> TaskGraph {
+        let mut lowering = Lowering { stage, graph: DiGraph::default(), nodes: HashMap::new(), done };
+        let last = stage.tops().len() - 1;
         for group in groups {
-            for unit in stage.units_of(&stage.groups().index(group)).iter() {
-                lowering.top(&unit);
+            let group = stage.groups().index(group);
+            for unit in stage.units_of(last, &group).iter() {
+                lowering.visit(last, &unit);
+            }
+            // What no unit of the last top covers.
+            for top in 0..last {
+                stage.units_of(top, &group).iter().for_each(|unit| lowering.top(top, &unit));
             }
         }
         TaskGraph { graph: lowering.graph }
@@ -75,16 +87,35 @@ struct Lowering<'a> {
     stage: &'a Stage,
     graph: DiGraph<Task, (), u32>,
     nodes: HashMap<Task, NodeIndex<u32>>,
+    done: &'a dyn Fn(usize, u64) -> bool,
 }
 
 impl Lowering<'_> {
-    /// A chunk of the top layer; each is visited once, so it is not looked up.
-    fn top(&mut self, unit: &ChunkIndex) {
-        let layer = self.stage.top();
+    /// A unit, after the units of the tops before it that are made from the same pixels: a pyramid is built up from its
+    /// finest level, so that what a level needs of the one below need not wait for long.
+    fn visit(&mut self, top: usize, unit: &ChunkIndex) {
+        if top > 0 {
+            self.stage.units_below(top, unit).iter().for_each(|below| self.visit(top - 1, &below));
+        }
+        self.top(top, unit);
+    }
+
+    /// A unit of a top.
+    fn top(&mut self, top: usize, unit: &ChunkIndex) {
+        let layer = self.stage.tops()[top];
         let grid = &self.stage.get(layer).layer.grid;
         let Some(region) = grid.region(unit) else { return };
+        let task = Task { layer, chunk: grid.linear(unit) };
+        let several = self.stage.tops().len() > 1;
+        if (several && self.nodes.contains_key(&task)) || (self.done)(top, task.chunk) {
+            return;
+        }
         let inputs = self.inputs(layer, &region);
-        self.add(Task { layer, chunk: grid.linear(unit) }, &inputs);
+        let node = self.add(task, &inputs);
+        // Where there is one top, each unit is visited once and need not be looked up.
+        if several {
+            self.nodes.insert(task, node);
+        }
     }
 
     fn add(&mut self, task: Task, inputs: &[NodeIndex<u32>]) -> NodeIndex<u32> {
@@ -123,8 +154,41 @@ impl Lowering<'_> {
             return node;
         }
         let inputs = grid.region(chunk).map(|region| self.inputs(layer, &region)).unwrap_or_default();
+        // Making the last of the inputs may have made this one, too.
+        if let Some(&node) = self.nodes.get(&task) {
+            return node;
+        }
         let node = self.add(task, &inputs);
         self.nodes.insert(task, node);
+        self.shrink(layer, chunk);
         node
+    }
+
+    /// Makes what is smaller than the value of a chunk as soon as it can be made, so that the chunk need not be held.
+    fn shrink(&mut self, layer: LayerId, chunk: &ChunkIndex) {
+        let stage = self.stage;
+        if stage.get(layer).shared {
+            return; // what is made from it may belong to another group
+        }
+        let spec = stage.get(layer).layer.spec;
+        for &consumer in &stage.get(layer).consumers {
+            let over = stage.get(consumer);
+            let waits = !over.layer.is_shrinking() || over.shared || stage.top_position(consumer).is_some();
+            if waits || over.fused_into.is_some() {
+                continue;
+            }
+            let Some(region) = stage.get(layer).layer.grid.region(chunk) else { continue };
+            let reached = over.layer.grid.covering(&over.layer.output_region(&region, &spec));
+            for smaller in reached.iter().filter(|index| over.runs.contains(index)) {
+                let ready = stage.inputs(consumer, &smaller, layer).iter().all(|index| self.has(layer, &index));
+                if ready {
+                    self.kept(consumer, &smaller);
+                }
+            }
+        }
+    }
+
+    fn has(&self, layer: LayerId, chunk: &ChunkIndex) -> bool {
+        self.nodes.contains_key(&Task { layer, chunk: self.stage.get(layer).layer.grid.linear(chunk) })
     }
 }

@@ -1,22 +1,28 @@
-//! How much memory a group of write units takes at its peak, and what that lets run at once.
+//! How much memory a stage takes at its peak, and what that lets run at once.
 //!
 //! *Invariant:* [`Stage::group_memory`] is an upper bound of what the executor's buffer pool lends while it runs one
-//! group; it is made from shapes alone, in O(layers).
+//! group, values shared between groups left out; those are bounded by [`Stage::shared_peak`]. Both are made from shapes
+//! alone: in O(layers), or in O(tasks of one group) where that is a moderate number.
 
-use microtome_array::{ArraySpec, Axis, BufferPool, PerAxis, Shape};
+use microtome_array::{ArraySpec, BufferPool, PerAxis, Shape};
 use microtome_ops::Body;
+use petgraph::Direction;
 
 use crate::error::GraphError;
 use crate::layer::{LayerId, LayerKind};
+use crate::lower::TaskGraph;
 use crate::stage::Stage;
+
+/// A group of at most so many tasks is walked through in thought; of a larger one all values are added up.
+const MOST_WALKED: u64 = 1 << 16;
+/// Groups may run ahead of the oldest that runs by so many times the number that run at once, if there is memory.
+const RUNNING_AHEAD: u64 = 4;
 
 /// Memory of one group of write units, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupMemory {
-    /// Values of kept layers, all at once.
-    pub kept: u64,
-    /// The most that a task takes beside them: its result, what it computes it from, scratch.
-    pub task: u64,
+    /// What it takes on one thread: values of its own, and a task with all that it is computed from.
+    pub alone: u64,
     /// What each further thread inside a task takes.
     pub wider: u64,
 }
@@ -24,7 +30,7 @@ pub struct GroupMemory {
 impl GroupMemory {
     /// Bytes of a group whose tasks use `width` threads.
     pub fn at_width(&self, width: u64) -> u64 {
-        self.kept + self.task + self.wider * width.saturating_sub(1)
+        self.alone + self.wider * width.saturating_sub(1)
     }
 }
 
@@ -37,7 +43,11 @@ pub struct Admission {
     pub width: u64,
     /// Bytes reserved for each group.
     pub group_bytes: u64,
-    /// Bytes at most, in all: the slots and what is fixed.
+    /// Bytes reserved for values that groups share.
+    pub shared_bytes: u64,
+    /// Groups that may be started while the oldest of them still runs.
+    pub spread: u64,
+    /// Bytes at most, in all: the slots, what is shared and what is fixed.
     pub projected_peak: u64,
 }
 
@@ -49,36 +59,69 @@ struct Need {
 }
 
 impl Stage {
-    /// Memory of a group, given what the sink says it needs for a box.
-    pub fn group_memory(&self, sink_scratch: u64) -> GroupMemory {
-        let group = self.groups().chunk();
-        let mut out = GroupMemory::default();
+    /// Memory of a group, given what each top's sink says it needs for a box.
+    pub fn group_memory(&self, sink_scratch: &[u64]) -> GroupMemory {
+        let mut needs = vec![Need::default(); self.layers().len()];
         for id in self.ids().filter(|&id| self.get(id).fused_into.is_none()) {
-            let layer = self.get(id);
-            if id != self.top() {
-                out.kept += self.kept_bytes(id, &group);
-            }
-            let need = self.task_need(id, sink_scratch);
-            out.task = out.task.max(need.peak);
-            out.wider = out.wider.max(need.wider);
-            debug_assert!(layer.step.pixels() > 0, "a step holds pixels");
+            debug_assert!(self.get(id).step.pixels() > 0, "a step holds pixels");
+            let scratch = self.top_position(id).and_then(|top| sink_scratch.get(top)).copied();
+            needs[id.index()] = self.task_need(id, scratch.unwrap_or(0));
         }
-        out
+        let task = needs.iter().map(|need| need.peak).max().unwrap_or(0);
+        let wider = needs.iter().map(|need| need.wider).max().unwrap_or(0);
+        let own: Vec<LayerId> = self.ids().filter(|&id| self.is_own(id)).collect();
+        let first = PerAxis::splat(0);
+        let chunks = |id: &LayerId| {
+            self.needed_by(*id, &first).map_or(0, |region| self.get(*id).layer.grid.covering(&region).count())
+        };
+        let tasks: u64 = own.iter().map(chunks).sum();
+        let alone = if own.is_empty() {
+            task
+        } else if tasks <= MOST_WALKED {
+            self.walk(&needs)
+        } else {
+            task + own.iter().map(|id| chunks(id) * self.chunk_bytes(*id)).sum::<u64>()
+        };
+        GroupMemory { alone, wider }
     }
 
-    /// Bytes of all chunks of a kept layer that a group needs.
-    fn kept_bytes(&self, id: LayerId, group: &Shape) -> u64 {
-        let grid = &self.get(id).layer.grid;
-        let top = self.get(self.top()).layer.spec.shape;
-        let spec = self.get(id).layer.spec;
-        // On an axis where the top is one group, or folded away, the group needs the whole axis of the layer.
-        let extent = PerAxis::from_fn(|a| {
-            let all = spec.shape.get(a);
-            let part = group.get(a);
-            if part >= top.get(a) || top.get(a) != all { all } else { part.max(grid.chunk().get(a)).min(all) }
-        });
-        let chunks = Axis::ALL.iter().map(|&a| extent[a].div_ceil(grid.chunk().get(a)).max(1)).product::<u64>();
-        chunks * charged(spec, &grid.chunk())
+    /// Whether a layer's values are kept, inside one group.
+    fn is_own(&self, id: LayerId) -> bool {
+        let this = self.get(id);
+        this.fused_into.is_none() && !this.shared && self.top_position(id).is_none()
+    }
+
+    fn chunk_bytes(&self, id: LayerId) -> u64 {
+        let layer = &self.get(id).layer;
+        charged(layer.spec, &layer.grid.chunk())
+    }
+
+    /// The peak of the first group, task by task. No other is larger: values that one group alone needs have chunks on
+    /// which groups end, so every group is like the first, or cut short.
+    fn walk(&self, needs: &[Need]) -> u64 {
+        if self.groups().count() == 0 {
+            return 0;
+        }
+        let graph = TaskGraph::window(self, 0..1);
+        let graph = graph.graph();
+        let mut left: Vec<usize> =
+            graph.node_indices().map(|n| graph.neighbors_directed(n, Direction::Outgoing).count()).collect();
+        let (mut held, mut most) = (0u64, 0u64);
+        for node in graph.node_indices() {
+            let task = graph[node];
+            most = most.max(held + needs[task.layer.index()].peak);
+            if self.is_own(task.layer) && left[node.index()] > 0 {
+                held += self.chunk_bytes(task.layer);
+                most = most.max(held);
+            }
+            for input in graph.neighbors_directed(node, Direction::Incoming) {
+                left[input.index()] -= 1;
+                if left[input.index()] == 0 && self.is_own(graph[input].layer) {
+                    held -= self.chunk_bytes(graph[input].layer);
+                }
+            }
+        }
+        most
     }
 
     /// What one task of a kept layer or of the top takes.
@@ -92,8 +135,8 @@ impl Stage {
             }
             LayerKind::Source { .. } | LayerKind::Op(_) | LayerKind::Rechunk => {
                 let mut need = self.need(id, &this.layer.grid.chunk());
-                if id != self.top() {
-                    need.peak -= charged(this.layer.spec, &this.layer.grid.chunk()).min(need.peak);
+                if this.shared {
+                    need.peak -= self.chunk_bytes(id).min(need.peak);
                 }
                 need
             }
@@ -110,12 +153,24 @@ impl Stage {
                 Need { peak: value + reader.scratch_bytes(*at, &region), wider: 0 }
             }
             LayerKind::Op(op) => match op.body() {
-                Body::Map(_) | Body::Neighbourhood(_) => {
+                Body::Map(_) => {
                     let below = self.input_need(id, shape);
                     let input = self.get(this.inputs[0]).layer.spec;
                     Need { peak: below.peak.max(charged(input, shape) + value), wider: below.wider }
                 }
                 Body::Index => self.input_need(id, shape),
+                Body::Neighbourhood(op) => {
+                    let input = self.get(this.inputs[0]).layer.spec;
+                    let reached = PerAxis::from_fn(|a| {
+                        let reach = op.reach(a);
+                        let most = shape.get(a).saturating_mul(reach.stride) + reach.before + reach.after;
+                        most.min(input.shape.get(a))
+                    });
+                    let reached = Shape::new(reached.0).unwrap_or(input.shape);
+                    let below = self.input_need(id, &reached);
+                    let own = charged(input, &reached) + value + op.scratch_bytes(input.dtype, shape);
+                    Need { peak: below.peak.max(own), wider: below.wider }
+                }
                 Body::Fold(fold) => {
                     let input = self.get(this.inputs[0]).layer.spec;
                     let axis = fold.axis();
@@ -148,24 +203,41 @@ impl Stage {
     /// [`GraphError::Memory`] if not even one group fits, naming the smallest budget that works.
     pub fn admit(&self, memory: &GroupMemory, threads: u64, budget: u64, fixed: u64) -> Result<Admission, GraphError> {
         let groups = self.groups().count().max(1);
-        let free = budget.saturating_sub(fixed);
-        let one = memory.at_width(1);
-        if one > free {
-            let smallest = (one + fixed).div_ceil(1 << 20);
+        let least = fixed + self.shared_peak(1) + memory.at_width(1);
+        if least > budget {
+            let smallest = least.div_ceil(1 << 20);
             return Err(GraphError::Memory {
                 what: self.heaviest(),
-                needed: one + fixed,
+                needed: least,
                 budget,
                 smallest: format!("{smallest}MiB"),
             });
         }
-        let slots = (free / one.max(1)).min(threads).min(groups).max(1);
-        let mut width = (threads / slots).max(1);
-        while width > 1 && memory.at_width(width).saturating_mul(slots) > free {
-            width -= 1;
-        }
-        let group_bytes = memory.at_width(width);
-        Ok(Admission { slots, width, group_bytes, projected_peak: fixed + group_bytes * slots })
+        let fits = |slots: u64, spread: u64, width: u64| {
+            let shared_bytes = self.shared_peak(spread);
+            let group_bytes = memory.at_width(width);
+            let projected_peak = fixed + shared_bytes + group_bytes.saturating_mul(slots);
+            let admission = Admission { slots, width, group_bytes, shared_bytes, spread, projected_peak };
+            (projected_peak <= budget).then_some(admission)
+        };
+        let free = budget - fixed;
+        let most = (free / memory.at_width(1).max(1)).min(threads).min(groups).max(1);
+        let spreads = |slots: u64| {
+            if self.is_sharing() { vec![slots * RUNNING_AHEAD, slots * 2, slots] } else { vec![u64::MAX] }
+        };
+        let found = (1..=most).rev().find_map(|slots| {
+            let width = (threads / slots).max(1);
+            spreads(slots)
+                .into_iter()
+                .find_map(|spread| (1..=width).rev().find_map(|width| fits(slots, spread.min(groups), width)))
+        });
+        // One group at a time fits: that was looked at first.
+        found.or_else(|| fits(1, 1, 1)).ok_or_else(|| GraphError::Memory {
+            what: self.heaviest(),
+            needed: least,
+            budget,
+            smallest: format!("{}MiB", least.div_ceil(1 << 20)),
+        })
     }
 
     /// The layer whose chunks are largest, for messages.
@@ -177,9 +249,9 @@ impl Stage {
         format!("a group of write units ({} tasks of {} pixels)", layer.name(), layer.grid.chunk())
     }
 
-    /// The box in which a sink is given pixels, for [`microtome_io::Sink::scratch_bytes`].
-    pub fn store_box(&self) -> Shape {
-        self.get(self.top()).step
+    /// The box in which the sink of a top is given pixels, for [`microtome_io::Sink::scratch_bytes`].
+    pub fn store_box(&self, top: usize) -> Shape {
+        self.get(self.tops()[top]).step
     }
 }
 

@@ -1,34 +1,45 @@
-//! A plan laid out for running: needed chunks, fused layers, groups of write units.
+//! A stage of a plan, laid out for running: needed chunks, fused layers, groups of write units.
 //!
-//! *Invariant:* no value of a kept layer is needed by two groups. A group can therefore run alone, on any thread, in
-//! any order, and everything it made can be freed when it ends.
+//! *Invariant:* a value of a kept layer that is not *shared* is needed by one group alone, so it can be freed when that
+//! group ends; a shared value is needed by groups that lie near each other in C order and is held between them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use microtome_array::{Axis, ChunkGrid, ChunkIndex, IndexBox, Region, Shape};
+use microtome_array::{Axis, ChunkGrid, ChunkIndex, IndexBox, PerAxis, Region, Shape};
 use microtome_io::SinkSpec;
 use sha2::{Digest, Sha256};
 
 use crate::demand::IndexSet;
 use crate::fuse::{self, Fusing};
+use crate::groups::{self, Grouping};
 use crate::layer::{Layer, LayerId, LayerKind};
 use crate::lazy::{LazyArray, Node};
 
 /// How to lay out a stage.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct StageOptions {
     /// What takes the result; without one it is computed into memory.
     pub sink: Option<SinkSpec>,
     /// Which layers are fused.
     pub fusing: Fusing,
+    /// Write units in a group at most; with fewer, more values are shared between groups. Changes no result.
+    pub group_units: u64,
 }
 
-/// A plan that ends in one store, or in memory.
+impl Default for StageOptions {
+    /// Into memory, fused, in groups of at most 64 units.
+    fn default() -> Self {
+        StageOptions { sink: None, fusing: Fusing::default(), group_units: groups::MOST_UNITS }
+    }
+}
+
+/// A part of a plan that runs as one: it ends in one or several stores, or in memory.
 #[derive(Clone, Debug)]
 pub struct Stage {
     layers: Vec<StageLayer>,
-    groups: ChunkGrid,
+    tops: Vec<LayerId>,
+    grouping: Grouping,
 }
 
 /// A layer with its place in the stage.
@@ -51,6 +62,8 @@ pub struct StageLayer {
     pub fusing_note: &'static str,
     /// The box that one task computes at a time: of a fold in coordinates of its input, else of its result.
     pub step: Shape,
+    /// Whether one of its values may be needed by several groups.
+    pub shared: bool,
 }
 
 impl Stage {
@@ -60,13 +73,30 @@ impl Stage {
             Some(sink) => array.stored(sink.units),
             None => array.clone(),
         };
-        let mut layers = flatten(&top);
-        demand(&mut layers);
         let part = options.sink.as_ref().map(|s| s.part);
-        fuse::decide(&mut layers, options.fusing, part.as_ref());
-        runs(&mut layers);
-        let groups = fuse::groups(&layers);
-        Stage { layers, groups }
+        Stage::lay_out(&[(top, part)], options.fusing, options.group_units)
+    }
+
+    /// Lays out arrays that are stored in one pass: the first decides the groups, and every other is made from the same
+    /// pixels (the levels of a pyramid). O(layers).
+    ///
+    /// # Panics
+    /// If there is no array: a bug in the caller.
+    pub fn storing(arrays: &[(LazyArray, SinkSpec)], fusing: Fusing) -> Stage {
+        assert!(!arrays.is_empty(), "a stage stores something");
+        let tops: Vec<_> = arrays.iter().map(|(array, sink)| (array.stored(sink.units), Some(sink.part))).collect();
+        Stage::lay_out(&tops, fusing, groups::MOST_UNITS)
+    }
+
+    fn lay_out(tops: &[(LazyArray, Option<Shape>)], fusing: Fusing, group_units: u64) -> Stage {
+        let (mut layers, ids) = flatten(tops.iter().map(|(top, _)| top));
+        demand(&mut layers, &ids);
+        let parts: HashMap<LayerId, Shape> =
+            ids.iter().zip(tops).filter_map(|(&id, (_, part))| Some((id, (*part)?))).collect();
+        fuse::decide(&mut layers, fusing, &parts);
+        runs(&mut layers, &ids);
+        let grouping = groups::group(&mut layers, &ids, group_units);
+        Stage { layers, tops: ids, grouping }
     }
 
     /// The layers, inputs before consumers.
@@ -79,9 +109,19 @@ impl Stage {
         &self.layers[id.index()]
     }
 
-    /// The last layer: what is stored, or the array itself.
+    /// The layer that decides the groups: the first store, or the array itself.
     pub fn top(&self) -> LayerId {
-        LayerId(self.layers.len() as u32 - 1)
+        self.tops[0]
+    }
+
+    /// Every store, the first first; or the array itself.
+    pub fn tops(&self) -> &[LayerId] {
+        &self.tops
+    }
+
+    /// The place of a layer among [`tops`](Stage::tops), if it is one.
+    pub fn top_position(&self, id: LayerId) -> Option<usize> {
+        self.tops.iter().position(|&top| top == id)
     }
 
     /// The ids of all layers.
@@ -89,19 +129,56 @@ impl Stage {
         (0..self.layers.len() as u32).map(LayerId)
     }
 
-    /// The groups of write units that are admitted and run as one.
+    /// The groups of write units that are admitted and run as one, as a cut of the first top.
     pub fn groups(&self) -> &ChunkGrid {
-        &self.groups
+        &self.grouping.grid
     }
 
-    /// The write units (or chunks of the top layer) of a group, in C order.
-    pub fn units_of(&self, group: &ChunkIndex) -> IndexBox {
-        let region = self.groups.region(group);
-        let grid = &self.get(self.top()).layer.grid;
-        region.map_or_else(
-            || grid.covering(&Region::of(Shape::new([0; 6]).unwrap_or(grid.shape()))),
-            |r| grid.covering(&r),
-        )
+    /// Whether some value may be needed by several groups.
+    pub fn is_sharing(&self) -> bool {
+        self.layers.iter().any(|layer| layer.shared)
+    }
+
+    /// The write units of a group, in C order: those of the top at a position in [`tops`](Stage::tops). Each unit
+    /// belongs to one group.
+    pub fn units_of(&self, top: usize, group: &ChunkIndex) -> IndexBox {
+        let grid = &self.get(self.tops[top]).layer.grid;
+        self.grouping.units(top, grid, group)
+    }
+
+    /// The units of the top before `top` that are made from the same pixels as a unit of `top`.
+    pub(crate) fn units_below(&self, top: usize, unit: &ChunkIndex) -> IndexBox {
+        let grid = |top: usize| &self.get(self.tops[top]).layer.grid;
+        self.grouping.units_below(top, grid(top), unit, grid(top - 1))
+    }
+
+    /// The pixels of a kept layer that a group needs, through all that is fused: a box around them, `None` if none.
+    pub fn needed_by(&self, layer: LayerId, group: &ChunkIndex) -> Option<Region> {
+        let mut found = None;
+        for (position, &top) in self.tops.iter().enumerate() {
+            let units = self.units_of(position, group);
+            if !units.is_empty() {
+                let region = self.get(top).layer.grid.box_region(&units);
+                self.hull_of_need(top, &region, layer, &mut found);
+            }
+        }
+        found
+    }
+
+    /// Adds what `region` of `from` needs of `layer`.
+    fn hull_of_need(&self, from: LayerId, region: &Region, layer: LayerId, found: &mut Option<Region>) {
+        for &input in &self.get(from).inputs {
+            let below = &self.get(input).layer;
+            let mut needed = self.get(from).layer.input_region(region, &below.spec);
+            if input == layer {
+                *found = Some(found.map_or(needed, |so_far| hull(&so_far, &needed)));
+            } else if input > layer {
+                if self.get(input).fused_into.is_none() && !needed.is_empty() {
+                    needed = below.grid.box_region(&below.grid.covering(&needed));
+                }
+                self.hull_of_need(input, &needed, layer, found);
+            }
+        }
     }
 
     /// The chunks of `input` that a chunk of `layer` needs; O(1).
@@ -139,6 +216,42 @@ impl Stage {
             .sum()
     }
 
+    /// The tasks that use the value of a kept chunk: chunks of kept layers and of tops that run, found through the fused
+    /// layers. O(consumers).
+    ///
+    /// # Panics
+    /// If `chunk` is not in the layer's grid: a bug in the caller.
+    #[expect(clippy::expect_used, reason = "documented")]
+    pub fn users(&self, layer: LayerId, chunk: &ChunkIndex) -> Vec<(LayerId, IndexSet)> {
+        let region = self.get(layer).layer.grid.region(chunk).expect("the chunk lies in the grid");
+        let mut out = Vec::new();
+        self.add_users(layer, &region, &mut out);
+        out
+    }
+
+    fn add_users(&self, layer: LayerId, region: &Region, out: &mut Vec<(LayerId, IndexSet)>) {
+        let spec = self.get(layer).layer.spec;
+        for &id in &self.get(layer).consumers {
+            let consumer = self.get(id);
+            let reached = consumer.layer.output_region(region, &spec);
+            if reached.is_empty() {
+                continue;
+            }
+            if consumer.fused_into.is_some() {
+                self.add_users(id, &reached, out);
+                continue;
+            }
+            let covering = consumer.layer.grid.covering(&reached);
+            let place = out.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
+                out.push((id, IndexSet::default()));
+                out.len() - 1
+            });
+            for running in consumer.runs.boxes() {
+                out[place].1.insert(running.intersect(&covering));
+            }
+        }
+    }
+
     /// Hash of all that decides the bytes of the result: layers, parameters, the sources' digests (not where they
     /// lie), and `sink`, the parameters of what stores it. Threads, memory and chunks of computation are not in it.
     pub fn hash(&self, sink: &serde_json::Value) -> String {
@@ -161,17 +274,17 @@ fn identity(layer: &StageLayer) -> serde_json::Value {
     }
 }
 
-/// The layers of an array in an order in which inputs come first; shared layers once.
-fn flatten(top: &LazyArray) -> Vec<StageLayer> {
+/// The layers of arrays in an order in which inputs come first, shared layers once; and which of them are the arrays.
+fn flatten<'a>(tops: impl Iterator<Item = &'a LazyArray>) -> (Vec<StageLayer>, Vec<LayerId>) {
     let mut seen = HashMap::new();
     let mut layers: Vec<StageLayer> = Vec::new();
-    visit(&top.0, &mut seen, &mut layers);
+    let ids = tops.map(|top| visit(&top.0, &mut seen, &mut layers)).collect();
     for index in 0..layers.len() {
         for input in layers[index].inputs.clone() {
             layers[input.index()].consumers.push(LayerId(index as u32));
         }
     }
-    layers
+    (layers, ids)
 }
 
 fn visit(node: &Arc<Node>, seen: &mut HashMap<*const Node, LayerId>, layers: &mut Vec<StageLayer>) -> LayerId {
@@ -189,14 +302,16 @@ fn visit(node: &Arc<Node>, seen: &mut HashMap<*const Node, LayerId>, layers: &mu
         fused_into: None,
         fusing_note: "",
         step: node.layer.grid.chunk(),
+        shared: false,
     });
     seen.insert(Arc::as_ptr(node), id);
     id
 }
 
 /// Works out which chunks are needed, from the top down.
-fn demand(layers: &mut [StageLayer]) {
-    if let Some(top) = layers.last_mut() {
+fn demand(layers: &mut [StageLayer], tops: &[LayerId]) {
+    for top in tops {
+        let top = &mut layers[top.index()];
         top.demand = IndexSet::of(top.layer.grid.all());
     }
     for index in (0..layers.len()).rev() {
@@ -213,8 +328,9 @@ fn demand(layers: &mut [StageLayer]) {
 }
 
 /// Works out which chunks of kept layers are made, from the top down, by the regions that pass through fused layers.
-fn runs(layers: &mut [StageLayer]) {
-    if let Some(top) = layers.last_mut() {
+fn runs(layers: &mut [StageLayer], tops: &[LayerId]) {
+    for top in tops {
+        let top = &mut layers[top.index()];
         top.runs = top.demand.clone();
     }
     for index in (0..layers.len()).rev() {
@@ -237,6 +353,13 @@ fn reach(layers: &mut [StageLayer], index: usize, region: &Region) {
             layers[input.index()].runs.insert(chunks);
         }
     }
+}
+
+/// The least region that contains two.
+fn hull(a: &Region, b: &Region) -> Region {
+    let start = PerAxis::from_fn(|x| a.start(x).min(b.start(x)));
+    let end = PerAxis::from_fn(|x| a.end(x).max(b.end(x)));
+    Region::new(start, end).unwrap_or(*a)
 }
 
 /// Extents of `shape` on an axis, for readers of this module.

@@ -32,8 +32,8 @@ pub use microtome_array::{
     PixelsRef, Region, Shape, dispatch, parse_size,
 };
 pub use microtome_exec::{
-    CancelToken, Command, Counters, Event, MOST_THREADS, Plan, RunError, RunOptions, RunReport, Scheduler, Snapshot,
-    default_memory,
+    CancelToken, Command, Counters, End, Event, Job, MOST_THREADS, Plan, RunError, RunOptions, RunReport, Scheduler,
+    Setup, Snapshot, Ticket, Window, default_memory,
 };
 pub use microtome_graph::{
     Admission, Estimate, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray, Selection, Stage,
@@ -47,8 +47,12 @@ pub use microtome_io::{
     Channel, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output, PixelSize, Place, Quantity, ReadError,
     Reader, SceneInfo, SceneKind, Sink, Standing, StorageInfo, StorageKind, SyntheticReader, WriteError, read_region,
 };
-pub use microtome_ops::{self as ops, Cast, Crop, Op, OpError, Project, Projection, Rescale};
-pub use microtome_zarr::{Compression, ShardChoice, ZarrOptions};
+pub use microtome_ops::{
+    self as ops, Cast, Crop, Downsample, Factors, Gaussian, Op, OpError, Project, Projection, Rescale, Shrink, Sigma,
+};
+pub use microtome_zarr::{
+    Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create as create_zarr,
+};
 
 /// What most programs import.
 pub mod prelude {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use microtome::{
-    ArraySpec, Axis, ChunkDims, ChunkGrid, Fusing, LazyArray, MemorySink, PerAxis, PixelType, Place, Projection,
-    Region, Selection, Shape, Sink, Stage, StageOptions, SyntheticReader,
+    ArraySpec, Axis, ChunkDims, ChunkGrid, Downsample, Factors, Fusing, Gaussian, LazyArray, MemorySink, PerAxis,
+    PixelType, Place, Projection, Region, Selection, Shape, Shrink, Sigma, Sink, Stage, StageOptions, SyntheticReader,
 };
 use proptest::prelude::*;
 
@@ -29,6 +29,8 @@ pub enum Step {
     Crop([u64; 6], [u64; 6]),
     Cast(PixelType),
     Rechunk([u64; 6]),
+    Gaussian(Sigma),
+    Downsample(Factors),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -41,7 +43,19 @@ fn step() -> impl Strategy<Value = Step> {
         2 => corner().prop_map(|(a, b)| Step::Crop(a, b)),
         2 => dtype.prop_map(Step::Cast),
         2 => chunk().prop_map(Step::Rechunk),
+        2 => sigma().prop_map(Step::Gaussian),
+        2 => factors().prop_map(Step::Downsample),
     ]
+}
+
+/// A radius of 0 to 3 pixels on each axis.
+fn sigma() -> impl Strategy<Value = Sigma> {
+    let sigma = || prop_oneof![Just(0.0), Just(0.2), Just(0.5), Just(0.7)];
+    (sigma(), sigma(), sigma(), sigma()).prop_map(|(t, z, y, x)| Sigma { t, z, y, x })
+}
+
+pub fn factors() -> impl Strategy<Value = Factors> {
+    (1u64..3, 1u64..3, 1u64..4, 1u64..4, 1u64..4).prop_map(|(t, c, z, y, x)| Factors { t, c, z, y, x })
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +76,12 @@ pub fn case() -> impl Strategy<Value = Case> {
     (extents(), dtype, proptest::option::of(corner()), chunk(), chunk(), steps, unit).prop_map(
         |(shape, dtype, select, tile, chunk, steps, unit)| Case { shape, dtype, select, tile, chunk, steps, unit },
     )
+}
+
+/// A case whose result has no bit that depends on the order of additions.
+pub fn simple_case() -> impl Strategy<Value = Case> {
+    let simple = |case: &Case| !case.steps.iter().any(|step| matches!(step, Step::Gaussian(_) | Step::Downsample(_)));
+    case().prop_filter("no neighbourhoods", simple)
 }
 
 /// A box inside a shape from any two corners: never empty, whole along S.
@@ -88,9 +108,17 @@ pub fn build(case: &Case) -> LazyArray {
             Step::Crop(a, b) => array.crop(inside(&array.shape(), a, b)).unwrap(),
             Step::Cast(dtype) => array.cast(*dtype).unwrap(),
             Step::Rechunk(chunk) => array.rechunk(&dims(chunk)).unwrap(),
+            Step::Gaussian(sigma) => {
+                array.apply(Arc::new(Gaussian { sigma: *sigma, truncate: 4.0, dtype: None })).unwrap()
+            }
+            Step::Downsample(factor) => array.apply(Arc::new(shrink(*factor))).unwrap(),
         };
     }
     array
+}
+
+pub fn shrink(factor: Factors) -> Downsample {
+    Downsample { factor, method: Shrink::Mean }
 }
 
 /// A memory sink whose units are `times` stored chunks on each axis.
@@ -103,5 +131,5 @@ pub fn sink(array: &LazyArray, unit: Option<([u64; 6], [u64; 6])>) -> Option<Mem
 }
 
 pub fn stage(array: &LazyArray, sink: Option<&MemorySink>, fusing: Fusing) -> Stage {
-    Stage::new(array, &StageOptions { sink: sink.map(|s| s.spec().clone()), fusing })
+    Stage::new(array, &StageOptions { sink: sink.map(|s| s.spec().clone()), fusing, ..StageOptions::default() })
 }

@@ -41,7 +41,7 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
 /// Every task of the unfused graph.
 fn task_dot(job: &Job) -> Result<String, CliError> {
     let sink = Some(job.store.output().array(0).spec().clone());
-    let stage = Stage::new(&job.array, &StageOptions { sink, fusing: Fusing::None });
+    let stage = Stage::new(&job.array, &StageOptions { sink, fusing: Fusing::None, ..StageOptions::default() });
     let tasks = job.store.estimate().tasks;
     if tasks > MOST_DRAWN {
         return Err(GraphError::TooManyTasks { tasks, limit: MOST_DRAWN }.into());

@@ -1,0 +1,192 @@
+//! Passes: how the levels of a pyramid are shared out over stages.
+//!
+//! Levels that fit one group are made together, from pixels that are read once; the levels above them read the last of
+//! these back and go on from there. How many are made in one pass follows the budget and changes no byte: a level is
+//! always made from the stored values of the one below.
+//!
+//! *Invariant:* a pass stores each level once, and needs no level that is not stored by a pass before it.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use microtome_array::{Axis, BufferPool, ChunkDims, PerAxis, PixelsMut, Region, Shape};
+use microtome_graph::{Admission, Fusing, GraphError, LazyArray, Selection, Stage, StageOptions};
+use microtome_io::{
+    ImageInfo, LevelInfo, Output, PixelSize, Place, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind,
+    SinkSpec, SourceSpec, StorageInfo, StorageKind,
+};
+use microtome_ops::Op;
+
+use crate::options::RunOptions;
+
+/// A pass: a stage and the levels it stores.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(crate) levels: Range<usize>,
+    pub(crate) stage: Stage,
+    pub(crate) admission: Admission,
+}
+
+/// What passes are made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pyramid<'a> {
+    pub(crate) array: &'a LazyArray,
+    /// What makes each level from the one below; one less than there are levels.
+    pub(crate) steps: &'a [Arc<dyn Op>],
+    pub(crate) output: &'a dyn Output,
+    pub(crate) fusing: Fusing,
+}
+
+impl Pyramid<'_> {
+    fn count(&self) -> usize {
+        self.steps.len() + 1
+    }
+
+    fn sink(&self, level: usize) -> &SinkSpec {
+        self.output.array(level).spec()
+    }
+
+    /// The passes of a run within its budget.
+    pub(crate) fn passes(&self, options: &RunOptions) -> Result<Vec<Pass>, GraphError> {
+        let mut passes = Vec::new();
+        let mut first = 0;
+        while first < self.count() {
+            let source = if first == 0 { self.array.clone() } else { self.planned(first)? };
+            let pass = self.longest(&source, first, options)?;
+            first = pass.levels.end;
+            passes.push(pass);
+        }
+        Ok(passes)
+    }
+
+    /// The pass from a level that stores most levels: most of those that keep all threads busy, or of those that fit.
+    fn longest(&self, source: &LazyArray, first: usize, options: &RunOptions) -> Result<Pass, GraphError> {
+        let alone = self.pass(source, first..first + 1, options)?;
+        let mut best = alone;
+        for end in first + 2..=self.count() {
+            let Ok(pass) = self.pass(source, first..end, options) else { break };
+            let nested = pass.stage.layers().iter().all(|l| !(l.shared && l.layer.is_shrinking()));
+            if !nested || pass.admission.slots < best.admission.slots {
+                break;
+            }
+            best = pass;
+        }
+        Ok(best)
+    }
+
+    /// A pass that stores some levels, made from `source`: the pixels of the first of them.
+    pub(crate) fn pass(
+        &self,
+        source: &LazyArray,
+        levels: Range<usize>,
+        options: &RunOptions,
+    ) -> Result<Pass, GraphError> {
+        let stage = self.stage(source, &levels)?;
+        let scratch: Vec<u64> = levels
+            .clone()
+            .enumerate()
+            .map(|(top, level)| self.output.array(level).scratch_bytes(&stage.store_box(top)))
+            .collect();
+        let memory = stage.group_memory(&scratch);
+        let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, 0)?;
+        Ok(Pass { levels, stage, admission })
+    }
+
+    fn stage(&self, source: &LazyArray, levels: &Range<usize>) -> Result<Stage, GraphError> {
+        let sink = self.sink(levels.start).clone();
+        let plain =
+            Stage::new(source, &StageOptions { sink: Some(sink), fusing: self.fusing, ..StageOptions::default() });
+        if levels.len() == 1 {
+            return Ok(plain);
+        }
+        let mut array = source.rechunk(&ChunkDims::Shape(self.block(&plain, levels)?))?;
+        let mut arrays = vec![(array.clone(), self.sink(levels.start).clone())];
+        for level in levels.start + 1..levels.end {
+            array = array.apply(Arc::clone(&self.steps[level - 1]))?;
+            arrays.push((array.clone(), self.sink(level).clone()));
+        }
+        Ok(Stage::storing(&arrays, self.fusing))
+    }
+
+    /// In what pieces pixels go through a pass: the box in which the first level is stored, made longer where a pixel of
+    /// the last level would stand for pixels of two pieces.
+    fn block(&self, plain: &Stage, levels: &Range<usize>) -> Result<Shape, GraphError> {
+        let step = plain.store_box(0);
+        let (first, last) = (self.sink(levels.start).array.shape, self.sink(levels.end - 1).array.shape);
+        let extents = PerAxis::from_fn(|a| {
+            let whole = first.get(a).max(1);
+            let factor = whole.div_ceil(last.get(a).max(1)).next_power_of_two().max(1);
+            if a == Axis::S { whole } else { step.get(a).next_multiple_of(factor).min(whole) }
+        });
+        Ok(Shape::new(extents.0)?)
+    }
+
+    /// A level made from the stored one below, which is not there yet.
+    fn planned(&self, level: usize) -> Result<LazyArray, GraphError> {
+        self.above(Arc::new(Planned::new(self.output, level - 1)), level)
+    }
+
+    /// A level made from the one below, as a reader gives it.
+    pub(crate) fn above(&self, below: Arc<dyn Reader>, level: usize) -> Result<LazyArray, GraphError> {
+        let dims = ChunkDims::Shape(self.sink(level - 1).part);
+        LazyArray::source(below, &Selection::default(), &dims)?.apply(Arc::clone(&self.steps[level - 1]))
+    }
+}
+
+/// A stored level before it is stored: all that planning asks, and no pixels.
+#[derive(Debug)]
+struct Planned {
+    info: ImageInfo,
+    part: u64,
+}
+
+impl Planned {
+    fn new(output: &dyn Output, level: usize) -> Planned {
+        let SinkSpec { array, units, part } = output.array(level).spec().clone();
+        let storage = StorageInfo {
+            kind: StorageKind::Chunks,
+            tile: part,
+            shard: Some(units.chunk()),
+            granule: part,
+            codec: String::new(),
+        };
+        let scene = SceneInfo {
+            index: 0,
+            id: String::new(),
+            name: format!("level {level}"),
+            kind: SceneKind::Image,
+            dtype: array.dtype,
+            channels: Vec::new(),
+            pixel_size: PixelSize::default(),
+            time_increment: None,
+            levels: vec![LevelInfo { shape: array.shape, downsample: [1.0; 6], storage }],
+            page_order: [Axis::Z, Axis::C, Axis::T],
+        };
+        let path = PathBuf::from(format!("{} (level {level}, to be written)", output.path().display()));
+        let info = ImageInfo { path, scenes: vec![scene], ..ImageInfo::default() };
+        Planned { info, part: part.bytes(array.dtype) }
+    }
+}
+
+impl Reader for Planned {
+    fn info(&self) -> &ImageInfo {
+        &self.info
+    }
+
+    fn source(&self) -> SourceSpec {
+        SourceSpec { uri: None, stamp: None, digest: String::new() }
+    }
+
+    fn read(&self, _: Place, _: &Region, _: &mut PixelsMut<'_>, _: &ReadContext<'_>) -> Result<ReadCount, ReadError> {
+        Err(ReadError::NotFound { path: self.info.path.clone() })
+    }
+
+    /// Room for a stored chunk, encoded and decoded, and for samples that are put in order.
+    fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {
+        let Ok((scene, _)) = self.level(at) else { return 0 };
+        let samples = region.len(Axis::S) > 1;
+        let reordered = if samples { BufferPool::charged(region.shape().bytes(scene.dtype)) } else { 0 };
+        reordered + 2 * BufferPool::charged(self.part + self.part / 64 + (64 << 10))
+    }
+}

@@ -1,0 +1,50 @@
+//! What a run did.
+
+use serde::Serialize;
+
+/// What a run did. Counts are of what happened, not of what was planned.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RunReport {
+    /// Fused tasks planned.
+    pub tasks_planned: u64,
+    /// Fused tasks run.
+    pub tasks_run: u64,
+    /// Windows run.
+    pub batches: u64,
+    /// Write units planned.
+    pub units_planned: u64,
+    /// Write units written.
+    pub units_written: u64,
+    /// Bytes of pixels decoded from sources.
+    pub bytes_read: u64,
+    /// Bytes taken from storage.
+    pub bytes_fetched: u64,
+    /// Bytes of pixels given to the sink.
+    pub bytes_written: u64,
+    /// Bytes put into storage.
+    pub bytes_stored: u64,
+    /// Most bytes of pixels and scratch at once, as the buffer pool counted them.
+    pub peak_memory: u64,
+    /// What planning said it would be at most.
+    pub projected_peak: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+impl RunReport {
+    /// Adds what came after: one pass follows the other, so peaks are not added up.
+    pub(crate) fn then(&mut self, next: &RunReport) {
+        self.tasks_planned += next.tasks_planned;
+        self.tasks_run += next.tasks_run;
+        self.batches += next.batches;
+        self.units_planned += next.units_planned;
+        self.units_written += next.units_written;
+        self.bytes_read += next.bytes_read;
+        self.bytes_fetched += next.bytes_fetched;
+        self.bytes_written += next.bytes_written;
+        self.bytes_stored += next.bytes_stored;
+        self.peak_memory = self.peak_memory.max(next.peak_memory);
+        self.projected_peak = self.projected_peak.max(next.projected_peak);
+        self.seconds += next.seconds;
+    }
+}

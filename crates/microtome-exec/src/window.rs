@@ -1,0 +1,187 @@
+//! A window of groups: lowered to a petgraph graph, whose tasks run in the graph's own order on one thread.
+//!
+//! Tasks of shared layers stand in the graphs of all windows that need them; the first window that comes to one makes it.
+//!
+//! *Invariant:* whoever makes a shared value still needs it, and it is not dead: both are looked at under one lock.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use microtome_array::{ChunkGrid, Pixels, Region};
+use microtome_graph::{LayerKind, Task, TaskGraph};
+use microtome_io::{Sink, WriteContext};
+use petgraph::Direction::{Incoming, Outgoing};
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::counters::Tally;
+use crate::error::RunError;
+use crate::evaluate::{Evaluator, name};
+use crate::executor::{Run, Target};
+use crate::values::{LiveValues, Look};
+
+type Graph = DiGraph<Task, (), u32>;
+type Node = NodeIndex<u32>;
+
+impl Run<'_> {
+    /// Runs a window.
+    pub(crate) fn window(&self, groups: &Range<u64>) -> Result<(), RunError> {
+        let graph = TaskGraph::without(self.stage, groups.clone(), &|top, unit| self.is_finished(top, unit));
+        let graph = graph.graph();
+        let mut live = LiveValues::default();
+        let mut tally = Tally::default();
+        for node in graph.node_indices() {
+            if self.options.cancel.is_cancelled() {
+                let counted = self.options.counters.snapshot();
+                return Err(RunError::Cancelled { done: counted.units, total: counted.units_planned });
+            }
+            if self.stage.get(graph[node].layer).shared && !self.claim(graph, node) {
+                continue;
+            }
+            self.node(graph, node, &mut live, &mut tally)?;
+            // One addition a unit of some size keeps progress fresh; tiny units are added up first.
+            if tally.written > (1 << 20) || tally.units >= 1024 {
+                self.options.counters.add(&std::mem::take(&mut tally));
+            }
+        }
+        self.options.counters.add(&tally);
+        debug_assert!(live.is_empty(), "every value was freed at its last consumer");
+        Ok(())
+    }
+
+    fn is_finished(&self, top: usize, unit: u64) -> bool {
+        match self.target {
+            Target::Store { first, record, .. } => record.is_finished(first + top, unit),
+            Target::Collect(_) => false,
+        }
+    }
+
+    /// Promises to make a shared value, if it is neither there nor promised, and is needed here.
+    fn claim(&self, graph: &Graph, node: Node) -> bool {
+        let look = self.shared.look();
+        let wanted = !look.has(&graph[node]) && self.is_needed(&look, graph, node);
+        if wanted {
+            look.claim(graph[node]);
+        }
+        wanted
+    }
+
+    /// Whether a task of this window that has not run needs the value of a node. Shared tasks that others have made or
+    /// are making need nothing any more; all others come later in the graph's order.
+    fn is_needed(&self, look: &Look<'_>, graph: &Graph, node: Node) -> bool {
+        graph.neighbors_directed(node, Outgoing).any(|consumer| {
+            let task = &graph[consumer];
+            !self.stage.get(task.layer).shared || (!look.has(task) && self.is_needed(look, graph, consumer))
+        })
+    }
+
+    /// How many tasks of the run will use a shared value.
+    fn uses(&self, task: Task) -> u64 {
+        let index = self.stage.get(task.layer).layer.grid.index(task.chunk);
+        let users = self.stage.users(task.layer, &index);
+        let fresh = !self.is_resuming();
+        let will_run = |user: Task| match self.stage.top_position(user.layer) {
+            Some(top) => !self.is_finished(top, user.chunk),
+            None => self.uses(user) > 0,
+        };
+        let count = |(layer, chunks): &(_, microtome_graph::IndexSet)| {
+            if fresh {
+                return chunks.count();
+            }
+            let grid = self.stage.get(*layer).layer.grid;
+            chunks.iter().filter(|i| will_run(Task { layer: *layer, chunk: grid.linear(i) })).count() as u64
+        };
+        users.iter().map(count).sum()
+    }
+
+    fn is_resuming(&self) -> bool {
+        matches!(self.target, Target::Store { record, .. } if record.is_resuming())
+    }
+
+    /// Runs a task and frees what it was the last to need.
+    fn node(&self, graph: &Graph, node: Node, live: &mut LiveValues, tally: &mut Tally) -> Result<(), RunError> {
+        let task = graph[node];
+        for input in graph.neighbors_directed(node, Incoming).map(|input| graph[input]) {
+            if self.stage.get(input.layer).shared {
+                // Whoever makes it has failed: its error is the one that is told.
+                let value = self.shared.wait(&input).map_err(|_| RunError::Cancelled { done: 0, total: 0 })?;
+                live.borrow(input, value);
+            }
+        }
+        let consumers = graph.neighbors_directed(node, Outgoing).count();
+        self.caught(task, live, consumers, tally)?;
+        for input in graph.neighbors_directed(node, Incoming).map(|input| graph[input]) {
+            if live.release(&input) {
+                self.shared.release(&input);
+            }
+        }
+        Ok(())
+    }
+
+    fn caught(&self, task: Task, live: &mut LiveValues, consumers: usize, tally: &mut Tally) -> Result<(), RunError> {
+        catch_unwind(AssertUnwindSafe(|| self.task(task, live, consumers, tally))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(RunError::Panic { task: name(self.stage, task), message })
+        })
+    }
+
+    fn task(&self, task: Task, live: &mut LiveValues, consumers: usize, tally: &mut Tally) -> Result<(), RunError> {
+        let this = self.stage.get(task.layer);
+        let layer = &this.layer;
+        let Some(region) = layer.grid.region(&layer.grid.index(task.chunk)) else { return Ok(()) };
+        let evaluator = Evaluator { stage: self.stage, pool: &self.buffers, width: self.width, task, live };
+        tally.tasks += 1;
+        if matches!(layer.kind, LayerKind::Store) {
+            return self.store(&evaluator, &region, tally);
+        }
+        let pixels = evaluator.layer(task.layer, &region, &mut tally.read)?;
+        if task.layer == self.stage.top() {
+            self.collect(&evaluator, &region, &pixels, tally)?;
+        }
+        if this.shared {
+            self.shared.made(task, pixels, self.uses(task));
+        } else {
+            live.hold(task, pixels, consumers);
+        }
+        Ok(())
+    }
+
+    /// Fills a write unit, box by box.
+    fn store(&self, evaluator: &Evaluator<'_>, unit: &Region, tally: &mut Tally) -> Result<(), RunError> {
+        let task = evaluator.task;
+        let Target::Store { sinks, first, record } = self.target else { return Ok(()) };
+        let Some(top) = self.stage.top_position(task.layer) else { return Ok(()) };
+        let this = self.stage.get(task.layer);
+        let boxes = ChunkGrid::new(unit.shape(), this.step).map_err(|e| evaluator.internal(e))?;
+        let index = this.layer.grid.index(task.chunk);
+        let mut writer = sinks[top].begin(index, &WriteContext { pool: &self.buffers })?;
+        for index in boxes.all().iter() {
+            let Some(part) = boxes.region(&index) else { continue };
+            let part = part.shifted(&unit.origin());
+            let pixels = evaluator.input(task.layer, &part, &mut tally.read)?;
+            writer.write(&part, pixels.as_ref())?;
+        }
+        let receipt = writer.finish()?;
+        tally.units += 1;
+        tally.written += receipt.pixel_bytes;
+        tally.stored += receipt.stored_bytes;
+        record.finished(first + top, receipt)
+    }
+
+    fn collect(
+        &self,
+        evaluator: &Evaluator<'_>,
+        region: &Region,
+        pixels: &Pixels,
+        tally: &mut Tally,
+    ) -> Result<(), RunError> {
+        let Target::Collect(memory) = self.target else { return Ok(()) };
+        let task = evaluator.task;
+        let index = self.stage.get(task.layer).layer.grid.index(task.chunk);
+        let mut writer = memory.begin(index, &WriteContext { pool: evaluator.pool })?;
+        writer.write(region, pixels.as_ref())?;
+        writer.finish()?;
+        tally.units += 1;
+        Ok(())
+    }
+}
