@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+import percentiles
 import pixels
 from neighbours import check_gaussian, downsample
 from reduce import reduce, tree
@@ -71,6 +72,14 @@ class Neighbours(unittest.TestCase):
             self.assertEqual(check_gaussian(line, {"sigma": {"x": 0.5}}, found), right)
             wide = check_gaussian(line, {"sigma": {"x": 0.5}}, found.astype(np.float32))
             self.assertFalse(wide, "not rounded")
+
+
+class Percentiles(unittest.TestCase):
+    def test_a_wrong_answer_is_told_from_a_right_one(self):
+        line = np.array([50, -10, 20, 40, 30], np.int64)
+        for values, count, right in [([-10, 2, 30], 5, True), ([-10, 2, 30.5], 5, False), ([-10, 2, 30], 4, False)]:
+            answer = {"of": [0, 10, 50], "values": values, "count": count}
+            self.assertEqual(percentiles.check(line, answer), right)
 
 
 class Reduce(unittest.TestCase):

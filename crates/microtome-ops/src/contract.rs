@@ -1,18 +1,21 @@
-//! What every operation keeps, as checks that panic where one does not.
+//! What every operation and every summary keeps, as checks that panic where one does not.
 //!
 //! A new operation is tested by its line in [`OPS`](crate::OPS): [`holds`] runs on its example. Further parameters go
-//! through [`keeps`]. Both work on small arrays of every pixel type with values that [`random`] makes from a fixed seed.
+//! through [`keeps`]. Summaries likewise, with [`summary_holds`] and [`summary_keeps`]. All work on small arrays of every pixel type with values that [`random`] makes from a fixed seed.
 //!
 //! *Invariant:* nothing here knows a particular operation.
 
 mod boxes;
 pub mod random;
+mod summaries;
 
 use microtome_array::{ArraySpec, BufferPool, ChunkGrid, PixelType, Pixels, PixelsRef, Region, Shape, copy_region};
 use serde_json::Value;
 
 use crate::{Body, Fold, Op, OpEntry, OpError, Placement};
 use random::Random;
+
+pub use summaries::{summary_holds, summary_keeps};
 
 /// Shapes that all is tried on, T C Z Y X S. An entry's example must suit them.
 pub const SHAPES: [[u64; 6]; 2] = [[2, 3, 5, 4, 6, 1], [3, 2, 4, 3, 5, 3]];

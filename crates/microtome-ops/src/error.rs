@@ -36,9 +36,47 @@ pub enum OpError {
         /// The type of the result.
         dtype: PixelType,
     },
+    /// A summary of pixels that are all NaN, or of none.
+    #[error("{summary}: no pixel has a value: the array is empty or holds nothing but NaN; choose another region")]
+    NoValue {
+        /// The summary.
+        summary: &'static str,
+    },
+    /// A state of a summary that is damaged, or of another summary, pass or array.
+    #[error("{summary}: a partial result cannot be used: {why}; compute the summary anew")]
+    State {
+        /// The summary.
+        summary: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An operation that was run before its question was answered: a bug in the caller.
+    #[error("{op} asks for the {summary} of its whole input first; run the operation that `answered` gives")]
+    Unanswered {
+        /// The operation.
+        op: &'static str,
+        /// The summary that it asks for.
+        summary: &'static str,
+    },
+    /// An answer that the operation has not asked for, or that is none: a bug in the caller.
+    #[error("{op}: {answer} is no answer to what it asks; give it that of the summary from `asks`")]
+    Answer {
+        /// The operation.
+        op: &'static str,
+        /// The answer given.
+        answer: String,
+    },
     /// No operation of that name.
     #[error("there is no operation `{name}`; known are {known}")]
     UnknownOp {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// No summary of that name.
+    #[error("there is no summary `{name}`; known are {known}")]
+    UnknownSummary {
         /// The name given.
         name: String,
         /// The names there are.

@@ -1,4 +1,4 @@
-//! The list of operations, read by the command line, the documentation and the contract tests.
+//! The lists of operations and of summaries, read by the command line, the documentation and the contract tests.
 
 use std::sync::Arc;
 
@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Op, OpEntry, OpError, cast, crop, downsample, gaussian, project, rescale};
+use crate::{
+    Op, OpEntry, OpError, Summary, SummaryEntry, cast, crop, downsample, gaussian, percentiles, project, rescale,
+};
 
 /// Every operation.
 pub const OPS: &[OpEntry] =
@@ -31,6 +33,21 @@ pub fn build(name: &str, params: &Value) -> Result<Arc<dyn Op>, OpError> {
     let Some(entry) = OPS.iter().find(|entry| entry.name == name) else {
         let known: Vec<&str> = OPS.iter().map(|entry| entry.name).collect();
         return Err(OpError::UnknownOp { name: name.to_owned(), known: known.join(", ") });
+    };
+    (entry.build)(params)
+}
+
+/// Every summary.
+pub const SUMMARIES: &[SummaryEntry] = &[percentiles::ENTRY];
+
+/// Makes a summary from its name and its parameters.
+///
+/// # Errors
+/// As [`build`], with [`OpError::UnknownSummary`].
+pub fn build_summary(name: &str, params: &Value) -> Result<Arc<dyn Summary>, OpError> {
+    let Some(entry) = SUMMARIES.iter().find(|entry| entry.name == name) else {
+        let known: Vec<&str> = SUMMARIES.iter().map(|entry| entry.name).collect();
+        return Err(OpError::UnknownSummary { name: name.to_owned(), known: known.join(", ") });
     };
     (entry.build)(params)
 }

@@ -1,9 +1,12 @@
 //! Every operation of the list, and further parameters of each, keep the contract.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+use std::sync::Arc;
+
 use microtome_array::{Axis, PixelType, Shape};
 use microtome_ops::{
-    Cast, Crop, Downsample, Factors, Gaussian, OPS, Op, Project, Projection, Rescale, Shrink, Sigma, build, contract,
+    Cast, Crop, Downsample, Factors, Gaussian, OPS, Op, Percentiles, Project, Projection, Rescale, SUMMARIES, Shrink,
+    Sigma, Summary, build, contract,
 };
 
 #[test]
@@ -81,6 +84,20 @@ fn smoothing_along_any_axes_keeps_it() {
         for dtype in [None, Some(PixelType::F32)] {
             contract::keeps(&Gaussian { sigma: Sigma { t, z, y, x }, truncate: 4.0, dtype });
         }
+    }
+}
+
+#[test]
+fn every_summary_of_the_list_holds() {
+    SUMMARIES.iter().for_each(contract::summary_holds);
+}
+
+#[test]
+fn any_percentiles_keep_it() {
+    let many: Vec<f64> = (0..64).map(|n| f64::from(n) * 100.0 / 63.0).collect();
+    for of in [vec![0.0], vec![100.0, 0.0, 50.0, 50.0], vec![99.9], many] {
+        let summary: Arc<dyn Summary> = Arc::new(Percentiles::new(of).unwrap());
+        contract::summary_keeps(&summary);
     }
 }
 

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::{SHAPES, TRIES, cut, spec};
 use crate::{Neighbourhood, Op, Placement, Reach, neighbourhood};
 
-/// Output boxes that scratch is measured on, T C Z Y X S.
+/// Output boxes that scratch is measured on in turn, T C Z Y X S.
 const BOXES: [[u64; 6]; 4] = [[1, 1, 1, 160, 160, 1], [1, 1, 6, 12, 300, 1], [2, 1, 1, 1, 900, 3], [1, 2, 2, 40, 3, 1]];
 
 /// Bytes that a pool does not count: buffers too small to be pooled.
@@ -15,10 +15,8 @@ const UNCOUNTED: u64 = 48 << 10;
 pub(super) fn keeps(op: &dyn Op, boxes: &dyn Neighbourhood) {
     assert_eq!(boxes.reach(Axis::S), Reach::POINT, "{op:?} mixes the samples of a pixel");
     regions_follow_the_reach(op, boxes);
-    for dtype in PixelType::ALL {
-        for extents in BOXES {
-            scratch_is_bounded(op, boxes, Shape::new(extents).expect("a small shape"), dtype);
-        }
+    for (dtype, extents) in PixelType::ALL.into_iter().zip(BOXES.into_iter().cycle()) {
+        scratch_is_bounded(op, boxes, Shape::new(extents).expect("a small shape"), dtype);
     }
 }
 

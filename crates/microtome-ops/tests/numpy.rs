@@ -1,19 +1,30 @@
-//! SciPy and NumPy compute the same pixels: random filters and block means, each made by us and then by an independent
-//! script. Needs `MICROTOME_PYTHON`, which `cargo xtask test` sets.
-#![allow(clippy::unwrap_used, reason = "a test may")]
+//! SciPy and NumPy compute the same: random filters, block means and percentiles, each made by us and then by an
+//! independent script. Needs `MICROTOME_PYTHON`, which `cargo xtask test` sets.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may, and says so where it is skipped")]
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use microtome_array::{ArraySpec, PixelType, Shape};
-use microtome_ops::build;
 use microtome_ops::contract::{evaluate, random::Random};
+use microtome_ops::{Percentiles, build, summarise};
 use serde_json::{Value, json};
 
 const CASES: usize = 240;
 
 #[test]
 fn filters_and_block_means_equal_scipy_and_numpy() {
+    check("neighbours.py", case, &format!("{CASES} results equal"));
+}
+
+#[test]
+fn percentiles_equal_numpy() {
+    check("percentiles.py", percentiles, &format!("{CASES} answers equal"));
+}
+
+/// Makes cases and has a script compare them.
+fn check(script: &str, mut case: impl FnMut(&Path, usize, &mut Random) -> Value, equal: &str) {
     let Some(python) = std::env::var_os("MICROTOME_PYTHON") else {
         println!("SKIPPED: MICROTOME_PYTHON is not set; `cargo xtask test` sets it");
         return;
@@ -22,11 +33,25 @@ fn filters_and_block_means_equal_scipy_and_numpy() {
     let mut random = Random::new(4);
     let cases: Vec<Value> = (0..CASES).map(|n| case(folder.path(), n, &mut random)).collect();
     std::fs::write(folder.path().join("cases.json"), json!(cases).to_string()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/neighbours.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python").join(script);
     let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(text.trim(), format!("{CASES} results equal"));
+    assert_eq!(text.trim(), equal);
+}
+
+/// Random percentiles of random pixels, of all types but complex ones in turn.
+fn percentiles(folder: &Path, n: usize, random: &mut Random) -> Value {
+    let dtype = PixelType::ALL[n % 12];
+    let extents = [2, 2, 3, 20, 40, 2].map(|most| 1 + random.below(most));
+    let input = random.pixels(ArraySpec { shape: Shape::new(extents).unwrap(), dtype });
+    let of =
+        (0..=random.below(9)).map(|_| [0.0, 50.0, 100.0, random.below(1000) as f64 / 10.0][random.below(4) as usize]);
+    let answer = summarise(Arc::new(Percentiles::new(of.collect()).unwrap()), input.as_ref());
+    // One pixel may be NaN.
+    let answer = answer.unwrap_or_else(|_| json!({"of": [], "values": [], "count": 0}));
+    std::fs::write(folder.join(format!("{n}.in")), input.as_ref().bytes()).unwrap();
+    json!({"n": n, "shape": extents, "dtype": dtype, "answer": answer})
 }
 
 /// Runs a random operation and leaves its input and output as raw bytes, and in words what was done.

@@ -1,0 +1,111 @@
+//! The rules of summaries, as literal values.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::sync::Arc;
+
+use microtome_array::{ArraySpec, Pixel, PixelType, Pixels, Shape};
+use microtome_ops::{OpError, Percentiles, Step, Summary, build_summary, summarise};
+use serde_json::{Value, json};
+
+fn line<T: Pixel>(values: &[T], dtype: PixelType) -> Pixels {
+    let shape = Shape::new([1, 1, 1, 1, values.len() as u64, 1]).unwrap();
+    let mut pixels = Pixels::zeroed(ArraySpec { shape, dtype });
+    pixels.as_mut().slice_mut().unwrap().copy_from_slice(values);
+    pixels
+}
+
+fn percentiles<T: Pixel>(of: &[f64], values: &[T]) -> Result<Value, OpError> {
+    let summary = Arc::new(Percentiles::new(of.to_vec())?);
+    Ok(summarise(summary, line(values, T::TYPE).as_ref())?["values"].clone())
+}
+
+#[test]
+fn percentiles_lie_between_values() {
+    assert_eq!(percentiles(&[0.0, 25.0, 50.0, 100.0], &[7u8, 1, 3]).unwrap(), json!([1.0, 2.0, 3.0, 7.0]));
+    assert_eq!(percentiles(&[50.0], &[i16::MIN, i16::MAX]).unwrap(), json!([-0.5]));
+    assert_eq!(percentiles(&[99.0], &[5u32]).unwrap(), json!([5.0]));
+}
+
+#[test]
+fn values_of_64_bits_are_told_apart_by_their_last_bit() {
+    // numpy.percentile of float64 would have them in any order.
+    let values = [(1u64 << 60) + 1, 1 << 60, u64::MAX, 0];
+    assert_eq!(percentiles(&[0.0, 100.0], &values).unwrap(), json!([0.0, u64::MAX as f64]));
+    let odd = [1.0, 1.0f64.next_up(), 1.0f64.next_up().next_up()];
+    assert_eq!(percentiles(&[50.0], &odd).unwrap(), json!([1.0f64.next_up()]));
+}
+
+#[test]
+fn nan_is_left_out_and_infinite_values_count() {
+    let values = [f32::NAN, 2.0, f32::INFINITY, 1.0, f32::NAN];
+    assert_eq!(percentiles(&[0.0, 50.0, 100.0], &values).unwrap(), json!([1.0, 2.0, "inf"]));
+    assert_eq!(percentiles(&[50.0], &[f64::NEG_INFINITY, f64::INFINITY]).unwrap(), json!(["nan"]));
+}
+
+#[test]
+fn bool_counts_as_0_and_1() {
+    let summary = Arc::new(Percentiles::new(vec![50.0]).unwrap());
+    let answer = summarise(summary, line(&[1u8, 1, 0, 0], PixelType::Bool).as_ref()).unwrap();
+    assert_eq!(answer, json!({"of": [50.0], "values": [0.5], "count": 4}));
+}
+
+#[test]
+fn nothing_has_no_percentiles() {
+    let expected =
+        "percentiles: no pixel has a value: the array is empty or holds nothing but NaN; choose another region";
+    assert_eq!(percentiles(&[50.0], &[f32::NAN]).unwrap_err().to_string(), expected);
+    assert_eq!(percentiles::<u16>(&[50.0], &[]).unwrap_err(), OpError::NoValue { summary: "percentiles" });
+}
+
+#[test]
+fn percentiles_outside_0_to_100_and_none_at_all_are_refused() {
+    let message = |of: Value| build_summary("percentiles", &json!({"of": of})).unwrap_err().to_string();
+    assert!(message(json!([101])).starts_with("percentiles: of is 101; give percent, from 0"));
+    assert!(message(json!([])).starts_with("percentiles: of is 0 percentiles; ask for 1 to 64"));
+    assert!(message(json!(["50"])).starts_with("percentiles: invalid type: string"));
+    assert!(Percentiles::new(vec![f64::NAN]).is_err());
+    let unknown = build_summary("median", &Value::Null).unwrap_err().to_string();
+    assert_eq!(unknown, "there is no summary `median`; known are percentiles");
+}
+
+#[test]
+fn two_percentiles_take_a_pass_for_each_16_bits_and_a_mebibyte() {
+    let two: Arc<dyn Summary> = Arc::new(Percentiles::new(vec![1.0, 99.0]).unwrap());
+    let most: Arc<dyn Summary> = Arc::new(Percentiles::new((0..64).map(f64::from).collect()).unwrap());
+    let values: Vec<f64> = (0..5000).map(|n| f64::from(n * n) / 7.0).collect();
+    for (mut summary, passes) in [(two, 4..=5), (most, 5..=7)] {
+        let mut taken = 0;
+        loop {
+            assert!(summary.state_bytes(PixelType::F64) <= 1 << 20);
+            taken += 1;
+            let mut state = summary.start(PixelType::F64).unwrap();
+            state.add(line(&values, PixelType::F64).as_ref()).unwrap();
+            match summary.end(state).unwrap() {
+                Step::Again(next) => summary = next,
+                Step::Done(_) => break,
+            }
+        }
+        assert!(passes.contains(&taken), "{taken} passes");
+    }
+}
+
+#[test]
+fn states_of_other_passes_and_other_pixels_are_refused() {
+    let first = Percentiles::new(vec![50.0]).unwrap();
+    let pixels = line(&[3u32, 70_000, 9], PixelType::U32);
+    let mut state = first.start(PixelType::U32).unwrap();
+    state.add(pixels.as_ref()).unwrap();
+    assert!(state.add(line(&[3u8], PixelType::U8).as_ref()).is_err());
+    let saved = state.save();
+    let Step::Again(second) = first.end(state).unwrap() else { panic!("one pass counts 16 of 32 bits") };
+    let expected = "percentiles: a partial result cannot be used: it is of another pass; compute the summary anew";
+    assert_eq!(second.load(&saved).unwrap_err().to_string(), expected);
+    assert!(second.end(first.load(&saved).unwrap()).is_err());
+    assert!(second.start(PixelType::F32).is_err());
+    // The pixels of the second pass lack what the first one found.
+    let mut other = second.start(PixelType::U32).unwrap();
+    other.add(line(&[1u32 << 31], PixelType::U32).as_ref()).unwrap();
+    let changed = second.end(other).unwrap_err().to_string();
+    assert!(changed.contains("the pixels are not those of the pass before"), "{changed}");
+    assert!(first.start(PixelType::C64).is_err());
+}
