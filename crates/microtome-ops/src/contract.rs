@@ -9,10 +9,12 @@ mod boxes;
 pub mod random;
 mod summaries;
 
+use std::sync::Arc;
+
 use microtome_array::{ArraySpec, BufferPool, ChunkGrid, PixelType, Pixels, PixelsRef, Region, Shape, copy_region};
 use serde_json::Value;
 
-use crate::{Body, Fold, Op, OpEntry, OpError, Placement};
+use crate::{Body, Fold, Op, OpEntry, OpError, Placement, Summary, summarise};
 use random::Random;
 
 pub use summaries::{summary_holds, summary_keeps};
@@ -49,6 +51,7 @@ pub fn holds(entry: &OpEntry) {
 /// - `output` is what running makes;
 /// - `input_region` and `output_region` stay inside their arrays and are adjoint: an output pixel needs an input pixel
 ///   just where the input pixel influences the output pixel;
+/// - if it asks for a summary, it runs no sooner than the answer is there, and shape and type are what they were before;
 /// - a region computed alone has the bits it has in the whole; for a fold, however the axis is cut into additions;
 /// - a fold takes from the pool at most `state_bytes`, and at least a third of it; an operation on a neighbourhood
 ///   likewise of `scratch_bytes`, and its regions are what its reach says.
@@ -107,6 +110,8 @@ fn regions_are_adjoint(op: &dyn Op, input: &ArraySpec, output: &ArraySpec, rando
 
 fn parts_equal_the_whole(op: &dyn Op, input: &ArraySpec, output: &ArraySpec, random: &mut Random) {
     let source = random.pixels(*input);
+    let answered = op.asks().map(|summary| answer(op, summary, source.as_ref(), output));
+    let op = answered.as_deref().unwrap_or(op);
     let Ok(whole) = evaluate(op, source.as_ref(), &output.shape.region(), |_| 1) else { return };
     assert_eq!(whole.spec(), *output, "{op:?} makes of {input:?} what `output` says");
     for _ in 0..TRIES {
@@ -122,6 +127,22 @@ fn parts_equal_the_whole(op: &dyn Op, input: &ArraySpec, output: &ArraySpec, ran
             "{op:?}: {region:?} of {input:?} computed alone differs from the whole"
         );
     }
+}
+
+/// The operation that runs, for one that asks for a summary.
+fn answer(op: &dyn Op, summary: Arc<dyn Summary>, source: PixelsRef<'_>, output: &ArraySpec) -> Arc<dyn Op> {
+    let early = evaluate(op, source, &output.shape.region(), |left| left).map(|pixels| pixels.spec());
+    assert!(
+        matches!(early, Err(OpError::Unanswered { .. })),
+        "{op:?} does not wait for its {}: {early:?}",
+        summary.name()
+    );
+    let answer =
+        summarise(summary, source).unwrap_or_else(|error| panic!("{op:?} asks for what cannot be had: {error}"));
+    let answered = op.answered(&answer).unwrap_or_else(|error| panic!("{op:?} cannot do with {answer}: {error}"));
+    assert!(answered.asks().is_none(), "{op:?} has been answered and asks on");
+    assert_eq!(answered.output(&source.spec()).as_ref(), Ok(output), "{op:?} makes something else once answered");
+    answered
 }
 
 fn state_is_bounded(op: &dyn Op, fold: &dyn Fold, dtype: PixelType) {

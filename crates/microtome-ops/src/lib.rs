@@ -34,5 +34,5 @@ pub use neighbourhood::{Neighbourhood, Placement, Reach};
 pub use op::{Body, Fold, FoldState, Map, Op, OpEntry};
 pub use percentiles::Percentiles;
 pub use project::{Project, Projection};
-pub use rescale::Rescale;
+pub use rescale::{Ends, Rescale};
 pub use summary::{Step, Summary, SummaryEntry, SummaryState, summarise};

@@ -1,10 +1,11 @@
 //! The traits that an operation implements.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use microtome_array::{ArraySpec, Axis, BufferPool, PixelType, PixelsMut, PixelsRef, Region, Shape};
 
-use crate::{Neighbourhood, OpError};
+use crate::{Neighbourhood, OpError, Summary};
 
 /// An operation with its parameters.
 pub trait Op: Debug + Send + Sync {
@@ -28,6 +29,21 @@ pub trait Op: Debug + Send + Sync {
 
     /// What it does.
     fn body(&self) -> Body<'_>;
+
+    /// The summary of its whole input that must be known before it can run; `None` for most operations.
+    ///
+    /// Shape, type and regions are known without. Running it before is [`OpError::Unanswered`].
+    fn asks(&self) -> Option<Arc<dyn Summary>> {
+        None
+    }
+
+    /// The operation that runs, given the answer to what it [`asks`](Op::asks).
+    ///
+    /// # Errors
+    /// [`OpError::Answer`] if nothing was asked or `answer` is none to it; and what the operation cannot do with it.
+    fn answered(&self, answer: &serde_json::Value) -> Result<Arc<dyn Op>, OpError> {
+        Err(OpError::Answer { op: self.name(), answer: answer.to_string() })
+    }
 }
 
 /// The four ways to compute.
@@ -100,5 +116,5 @@ pub struct OpEntry {
     /// Parameters that make a valid operation, as JSON.
     pub example: &'static str,
     /// Makes the operation from its parameters.
-    pub build: fn(&serde_json::Value) -> Result<std::sync::Arc<dyn Op>, OpError>,
+    pub build: fn(&serde_json::Value) -> Result<Arc<dyn Op>, OpError>,
 }

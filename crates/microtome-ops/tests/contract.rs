@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use microtome_array::{Axis, PixelType, Shape};
 use microtome_ops::{
-    Cast, Crop, Downsample, Factors, Gaussian, OPS, Op, Percentiles, Project, Projection, Rescale, SUMMARIES, Shrink,
-    Sigma, Summary, build, contract,
+    Cast, Crop, Downsample, Ends, Factors, Gaussian, OPS, Op, Percentiles, Project, Projection, Rescale, SUMMARIES,
+    Shrink, Sigma, Summary, build, contract,
 };
 
 #[test]
@@ -50,9 +50,14 @@ fn a_cast_to_every_type_keeps_it() {
 #[test]
 fn rescaling_to_every_type_keeps_it() {
     for dtype in PixelType::ALL.into_iter().filter(|dtype| dtype.is_integer() || dtype.is_float()) {
-        contract::keeps(&Rescale { from: (-3.5, 12.0), to: None, dtype: Some(dtype) });
+        contract::keeps(&Rescale { from: Ends::Values(-3.5, 12.0), to: None, dtype: Some(dtype) });
     }
-    contract::keeps(&Rescale { from: (255.0, 0.0), to: Some((7.0, 100.0)), dtype: None });
+    contract::keeps(&Rescale { from: Ends::Values(255.0, 0.0), to: Some((7.0, 100.0)), dtype: None });
+    contract::keeps(&Rescale {
+        from: Ends::Percentiles { percentiles: (30.0, 80.0) },
+        to: None,
+        dtype: Some(PixelType::U8),
+    });
 }
 
 #[test]
@@ -107,7 +112,7 @@ fn parameters_come_back_from_their_text_bit_for_bit() {
     for value in
         [0.1 + 0.2, f64::from_bits((0.1f64 + 0.2).to_bits() + 1), 1.0 / 3.0, 4.35e-300, 9_007_199_254_740_993.0]
     {
-        let op = Rescale { from: (value, 2e300), to: Some((-value, value)), dtype: Some(PixelType::F64) };
+        let op = Rescale { from: Ends::Values(value, 2e300), to: Some((-value, value)), dtype: Some(PixelType::F64) };
         let text = serde_json::from_str(&op.params().to_string()).unwrap();
         assert_eq!(build("rescale", &text).unwrap().params(), op.params());
     }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use half::f16;
 use microtome_array::{ArraySpec, Axis, BufferPool, Pixel, PixelType, Pixels, Shape};
 use microtome_ops::{
-    Cast, Downsample, Factors, Fold, Gaussian, Op, OpError, Project, Projection, Rescale, Shrink, Sigma, contract,
+    Cast, Downsample, Ends, Factors, Fold, Gaussian, Op, OpError, Project, Projection, Rescale, Shrink, Sigma, contract,
 };
 use serde_json::json;
 
@@ -42,7 +42,7 @@ fn cast<A: Pixel, B: Pixel>(values: &[A]) -> Vec<B> {
 }
 
 fn rescale<A: Pixel, B: Pixel>(from: (f64, f64), to: Option<(f64, f64)>, values: &[A]) -> Vec<B> {
-    let op = Rescale { from, to, dtype: Some(B::TYPE) };
+    let op = Rescale { from: Ends::Values(from.0, from.1), to, dtype: Some(B::TYPE) };
     run::<B>(&op, &line(values, A::TYPE, Axis::X)).unwrap()
 }
 
@@ -262,9 +262,9 @@ fn rescaling_inverts_and_keeps_nan() {
 
 #[test]
 fn ranges_that_make_no_line_are_refused() {
-    let refused = |from, to, dtype| {
+    let refused = |from: (f64, f64), to, dtype| {
         let spec = ArraySpec { shape: Shape::new([1; 6]).unwrap(), dtype: PixelType::U8 };
-        message(Rescale { from, to, dtype }.output(&spec))
+        message(Rescale { from: Ends::Values(from.0, from.1), to, dtype }.output(&spec))
     };
     assert_eq!(refused((3.0, 3.0), None, None), "rescale: from is 3, 3; give two different finite values");
     assert!(refused((f64::NAN, 3.0), None, None).starts_with("rescale: from is NaN, 3;"));
@@ -368,4 +368,50 @@ fn smoothing_refuses_what_has_no_sense() {
     let error = message(run::<u8>(&op, &line(&[1u8], PixelType::Bool, Axis::X)));
     let expected = "gaussian is not defined for bool pixels; give the result a type with --dtype float32 or float64";
     assert_eq!(error, expected);
+}
+
+fn percentiles(p: f64, q: f64) -> Rescale {
+    Rescale { from: Ends::Percentiles { percentiles: (p, q) }, to: None, dtype: Some(PixelType::U8) }
+}
+
+#[test]
+fn rescaling_asks_for_its_percentiles_and_runs_when_it_has_them() {
+    let (op, input) = (percentiles(0.0, 75.0), line(&[100.0f32, 300.0, 500.0, 700.0, 900.0], PixelType::F32, Axis::X));
+    let error = message(run::<u8>(&op, &input));
+    let expected = "rescale asks for the percentiles of its whole input first; run the operation that `answered` gives";
+    assert_eq!(error, expected);
+    let answer = microtome_ops::summarise(op.asks().unwrap(), input.as_ref()).unwrap();
+    let answered = op.answered(&answer).unwrap();
+    assert!(answered.asks().is_none());
+    assert_eq!(answered.params(), json!({"from": [100.0, 700.0], "dtype": "uint8"}));
+    assert_eq!(answered.output(&input.spec()), op.output(&input.spec()));
+    assert_eq!(run::<u8>(answered.as_ref(), &input).unwrap(), [0, 85, 170, 255, 255]);
+}
+
+#[test]
+fn percentiles_that_are_equal_or_infinite_make_no_line() {
+    let answer = |values| json!({"of": [1.0, 99.0], "values": values, "count": 9});
+    let error = message(percentiles(1.0, 99.0).answered(&answer(json!([7.0, 7.0]))));
+    let expected = "rescale: from is percentiles 1 and 99, which of this image are 7 and 7; \
+                    choose percentiles further apart, or give two different finite values";
+    assert_eq!(error, expected);
+    assert!(message(percentiles(1.0, 99.0).answered(&answer(json!([7.0, "inf"])))).contains("are 7 and inf;"));
+    assert!(matches!(percentiles(1.0, 98.0).answered(&answer(json!([1, 2]))), Err(OpError::Answer { .. })));
+    assert!(matches!(percentiles(1.0, 99.0).answered(&answer(json!([1]))), Err(OpError::Answer { .. })));
+    assert!(matches!(Cast { dtype: PixelType::U8 }.answered(&json!(1)), Err(OpError::Answer { op: "cast", .. })));
+}
+
+#[test]
+fn the_ends_of_a_rescale_are_values_or_percentiles() {
+    let build = |from| microtome_ops::build("rescale", &json!({"from": from}));
+    assert_eq!(build(json!({"percentiles": [1, 99]})).unwrap().params(), json!({"from": {"percentiles": [1.0, 99.0]}}));
+    assert_eq!(build(json!([1, 99])).unwrap().params(), json!({"from": [1.0, 99.0]}));
+    for from in
+        [json!([1]), json!([1, 2, 3]), json!({"percentile": [1, 99]}), json!("auto"), json!({"percentiles": [1]})]
+    {
+        let error = message(build(from));
+        assert_eq!(error, "rescale: give two values, [100, 4000], or {\"percentiles\": [1, 99]}");
+    }
+    assert!(message(build(json!({"percentiles": [5, 5]}))).starts_with("rescale: from is 5, 5; give two different"));
+    assert!(message(build(json!({"percentiles": [1, 101]}))).starts_with("percentiles: of is 101;"));
 }

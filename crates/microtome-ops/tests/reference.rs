@@ -6,7 +6,7 @@
 use half::f16;
 use microtome_array::{ArraySpec, Axis, PixelType, Pixels, Shape};
 use microtome_ops::contract::{evaluate, random::Random};
-use microtome_ops::{Cast, Op, OpError, Project, Projection, Rescale};
+use microtome_ops::{Cast, Ends, Op, OpError, Project, Projection, Rescale};
 use proptest::prelude::*;
 
 /// A pixel value as the reference sees it.
@@ -245,7 +245,7 @@ proptest! {
             let y = ((x - a) * (d - c)) / (b - a) + c;
             Some(nearest(Float(y.clamp(c.min(d), c.max(d))), to))
         }).collect();
-        let op = Rescale { from: (a, b), to: (!whole).then_some((c, d)), dtype: Some(to) };
+        let op = Rescale { from: Ends::Values(a, b), to: (!whole).then_some((c, d)), dtype: Some(to) };
         check(&op, &source, &mut Random::new(0), &expected)?;
     }
 }
