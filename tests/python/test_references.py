@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-import percentiles
 import pixels
+import summaries
 from neighbours import check_gaussian, downsample
 from reduce import reduce, tree
 
@@ -74,12 +74,23 @@ class Neighbours(unittest.TestCase):
             self.assertFalse(wide, "not rounded")
 
 
-class Percentiles(unittest.TestCase):
+class Summaries(unittest.TestCase):
+    LINE = np.array([50, -10, 20, 40, 30], np.int64)
+
+    def check(self, summary, params, answer, right):
+        case = {"summary": summary, "params": params, "answer": answer}
+        self.assertEqual(summaries.check(self.LINE, case), right)
+
     def test_a_wrong_answer_is_told_from_a_right_one(self):
-        line = np.array([50, -10, 20, 40, 30], np.int64)
-        for values, count, right in [([-10, 2, 30], 5, True), ([-10, 2, 30.5], 5, False), ([-10, 2, 30], 4, False)]:
-            answer = {"of": [0, 10, 50], "values": values, "count": count}
-            self.assertEqual(percentiles.check(line, answer), right)
+        params = {"of": [0, 10, 50]}
+        self.check("percentiles", params, {"values": [-10, 2, 30], "count": 5}, True)
+        self.check("percentiles", params, {"values": [-10, 2, 30.5], "count": 5}, False)
+        self.check("percentiles", params, {"values": [-10, 2, 30], "count": 4}, False)
+        self.check("percentiles", params, None, False)
+        params, answer = {"bins": 2, "range": [0, 40]}, {"low": 0, "high": 40, "counts": [0, 3], "below": 1, "above": 1}
+        self.check("histogram", params, answer, True)
+        self.check("histogram", params, {**answer, "counts": [1, 2]}, False)
+        self.check("histogram", params, {**answer, "above": 0}, False)
 
 
 class Reduce(unittest.TestCase):

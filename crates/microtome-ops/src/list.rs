@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Op, OpEntry, OpError, Summary, SummaryEntry, cast, crop, downsample, gaussian, percentiles, project, rescale,
+    Op, OpEntry, OpError, Summary, SummaryEntry, cast, crop, downsample, gaussian, histogram, percentiles, project,
+    rescale,
 };
 
 /// Every operation.
@@ -38,7 +39,7 @@ pub fn build(name: &str, params: &Value) -> Result<Arc<dyn Op>, OpError> {
 }
 
 /// Every summary.
-pub const SUMMARIES: &[SummaryEntry] = &[percentiles::ENTRY];
+pub const SUMMARIES: &[SummaryEntry] = &[percentiles::ENTRY, histogram::ENTRY];
 
 /// Makes a summary from its name and its parameters.
 ///

@@ -7,7 +7,6 @@
 //! *Invariant:* counts are exact integers, so the answer does not depend on how the pixels are cut into parts; a pass never
 //! holds more than [`MOST_COUNTERS`] counters.
 
-mod counts;
 mod key;
 mod tally;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use microtome_array::{Axis, PixelType, Shape};
 use microtome_ops::{
-    Cast, Crop, Downsample, Ends, Factors, Gaussian, OPS, Op, Percentiles, Project, Projection, Rescale, SUMMARIES,
-    Shrink, Sigma, Summary, build, contract,
+    Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, OPS, Op, Percentiles, Project, Projection, Rescale,
+    SUMMARIES, Shrink, Sigma, Summary, build, contract,
 };
 
 #[test]
@@ -102,6 +102,14 @@ fn any_percentiles_keep_it() {
     let many: Vec<f64> = (0..64).map(|n| f64::from(n) * 100.0 / 63.0).collect();
     for of in [vec![0.0], vec![100.0, 0.0, 50.0, 50.0], vec![99.9], many] {
         let summary: Arc<dyn Summary> = Arc::new(Percentiles::new(of).unwrap());
+        contract::summary_keeps(&summary);
+    }
+}
+
+#[test]
+fn histograms_keep_it() {
+    for (bins, range) in [(1, None), (1000, None), (10, Some((-3.0, 50.5)))] {
+        let summary: Arc<dyn Summary> = Arc::new(Histogram { bins, range });
         contract::summary_keeps(&summary);
     }
 }

@@ -1,14 +1,13 @@
-//! SciPy and NumPy compute the same: random filters, block means and percentiles, each made by us and then by an
+//! SciPy and NumPy compute the same: random filters, block means and summaries, each made by us and then by an
 //! independent script. Needs `MICROTOME_PYTHON`, which `cargo xtask test` sets.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may, and says so where it is skipped")]
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use microtome_array::{ArraySpec, PixelType, Shape};
 use microtome_ops::contract::{evaluate, random::Random};
-use microtome_ops::{Percentiles, build, summarise};
+use microtome_ops::{build, build_summary, summarise};
 use serde_json::{Value, json};
 
 const CASES: usize = 240;
@@ -19,8 +18,8 @@ fn filters_and_block_means_equal_scipy_and_numpy() {
 }
 
 #[test]
-fn percentiles_equal_numpy() {
-    check("percentiles.py", percentiles, &format!("{CASES} answers equal"));
+fn percentiles_and_histograms_equal_numpy() {
+    check("summaries.py", summary, &format!("{CASES} answers equal"));
 }
 
 /// Makes cases and has a script compare them.
@@ -40,18 +39,29 @@ fn check(script: &str, mut case: impl FnMut(&Path, usize, &mut Random) -> Value,
     assert_eq!(text.trim(), equal);
 }
 
-/// Random percentiles of random pixels, of all types but complex ones in turn.
-fn percentiles(folder: &Path, n: usize, random: &mut Random) -> Value {
-    let dtype = PixelType::ALL[n % 12];
+/// A random summary of random pixels, of all types but complex ones in turn.
+fn summary(folder: &Path, n: usize, random: &mut Random) -> Value {
+    let (name, params) = if n.is_multiple_of(2) { percentiles(random) } else { histogram(random) };
+    let dtype = PixelType::ALL[n / 2 % 12];
     let extents = [2, 2, 3, 20, 40, 2].map(|most| 1 + random.below(most));
     let input = random.pixels(ArraySpec { shape: Shape::new(extents).unwrap(), dtype });
-    let of =
-        (0..=random.below(9)).map(|_| [0.0, 50.0, 100.0, random.below(1000) as f64 / 10.0][random.below(4) as usize]);
-    let answer = summarise(Arc::new(Percentiles::new(of.collect()).unwrap()), input.as_ref());
-    // One pixel may be NaN.
-    let answer = answer.unwrap_or_else(|_| json!({"of": [], "values": [], "count": 0}));
     std::fs::write(folder.join(format!("{n}.in")), input.as_ref().bytes()).unwrap();
-    json!({"n": n, "shape": extents, "dtype": dtype, "answer": answer})
+    let answer = summarise(build_summary(name, &params).unwrap(), input.as_ref()).ok();
+    json!({"n": n, "summary": name, "params": params, "shape": extents, "dtype": dtype, "answer": answer})
+}
+
+fn percentiles(random: &mut Random) -> (&'static str, Value) {
+    let mut one = || [0.0, 50.0, 100.0, random.below(1000) as f64 / 10.0][random.below(4) as usize];
+    let first = one();
+    let of: Vec<f64> = std::iter::repeat_with(one).take_while(|&of| of != 50.0).take(20).chain([first]).collect();
+    ("percentiles", json!({"of": of}))
+}
+
+fn histogram(random: &mut Random) -> (&'static str, Value) {
+    let bins = 1 + random.below(300);
+    let low = random.below(600) as f64 / 3.0 - 100.0;
+    let range = json!([low, low + (1 + random.below(400)) as f64 / 7.0]);
+    ("histogram", if random.below(3) == 0 { json!({"bins": bins, "range": range}) } else { json!({"bins": bins}) })
 }
 
 /// Runs a random operation and leaves its input and output as raw bytes, and in words what was done.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use microtome_array::{ArraySpec, Pixel, PixelType, Pixels, Shape};
-use microtome_ops::{OpError, Percentiles, Step, Summary, build_summary, summarise};
+use microtome_ops::{Histogram, OpError, Percentiles, Step, Summary, build_summary, summarise};
 use serde_json::{Value, json};
 
 fn line<T: Pixel>(values: &[T], dtype: PixelType) -> Pixels {
@@ -65,7 +65,7 @@ fn percentiles_outside_0_to_100_and_none_at_all_are_refused() {
     assert!(message(json!(["50"])).starts_with("percentiles: invalid type: string"));
     assert!(Percentiles::new(vec![f64::NAN]).is_err());
     let unknown = build_summary("median", &Value::Null).unwrap_err().to_string();
-    assert_eq!(unknown, "there is no summary `median`; known are percentiles");
+    assert_eq!(unknown, "there is no summary `median`; known are percentiles, histogram");
 }
 
 #[test]
@@ -108,4 +108,38 @@ fn states_of_other_passes_and_other_pixels_are_refused() {
     let changed = second.end(other).unwrap_err().to_string();
     assert!(changed.contains("the pixels are not those of the pass before"), "{changed}");
     assert!(first.start(PixelType::C64).is_err());
+}
+
+fn histogram<T: Pixel>(bins: u64, range: Option<(f64, f64)>, values: &[T]) -> Result<Value, OpError> {
+    summarise(Arc::new(Histogram { bins, range }), line(values, T::TYPE).as_ref())
+}
+
+#[test]
+fn the_last_bin_has_its_upper_edge_and_what_is_outside_is_counted_apart() {
+    let answer = histogram(2, Some((0.0, 4.0)), &[f32::NAN, -0.1, 0.0, 1.9, 2.0, 4.0, 4.1, f32::INFINITY]).unwrap();
+    assert_eq!(answer, json!({"low": 0.0, "high": 4.0, "counts": [2, 2], "below": 1, "above": 2}));
+}
+
+#[test]
+fn without_a_range_it_is_that_of_the_values() {
+    let answer = histogram(3, None, &[-5i16, 1, 3, 4]).unwrap();
+    assert_eq!(answer, json!({"low": -5.0, "high": 4.0, "counts": [1, 0, 3], "below": 0, "above": 0}));
+    assert_eq!(histogram(1, None, &[7u8, 7]).unwrap()["low"], json!(6.5));
+    // Which zero is met first is no matter.
+    assert_eq!(histogram(1, None, &[-0.0f32, 1.0]).unwrap()["low"].to_string(), "0.0");
+}
+
+#[test]
+fn histograms_that_have_no_sense_are_refused() {
+    let message = |bins, range| histogram(bins, range, &[1.0f64, f64::INFINITY]).unwrap_err().to_string();
+    assert_eq!(message(0, None), "histogram: bins is 0; give a number from 1 to 65536");
+    assert!(message(1, Some((2.0, 2.0))).starts_with("histogram: range is 2, 2; give two finite values"));
+    assert!(
+        message(3, Some((1.0, 1.0f64.next_up()))).starts_with("histogram: bins is 3 from 1 to 1.0000000000000002;")
+    );
+    let expected = "histogram: range is 1 to inf, that of the pixels; pixels this large or infinite have no bins; \
+                    give a finite range";
+    assert_eq!(message(3, None), expected);
+    assert_eq!(histogram(3, None, &[f32::NAN]), Err(OpError::NoValue { summary: "histogram" }));
+    assert_eq!(histogram(3, Some((0.0, 1.0)), &[f32::NAN]), Err(OpError::NoValue { summary: "histogram" }));
 }

@@ -6,9 +6,9 @@ use std::any::Any;
 
 use microtome_array::{PixelType, PixelsRef, dispatch};
 
-use super::counts::{decode, encode};
 use super::key::Key;
 use super::{MOST_COUNTERS, state};
+use crate::counts::{decode, encode};
 use crate::{OpError, SummaryState};
 
 /// Most bits that a pass looks at: as many counters stay in the second cache.

@@ -4,7 +4,7 @@
 //! seven bits a byte, lowest first, with the eighth bit set on all but its last byte (LEB128).
 
 /// Appends counters.
-pub(super) fn encode(counts: &[u64], bytes: &mut Vec<u8>) {
+pub(crate) fn encode(counts: &[u64], bytes: &mut Vec<u8>) {
     let mut zeros = 0;
     for &count in counts {
         if count == 0 {
@@ -19,7 +19,7 @@ pub(super) fn encode(counts: &[u64], bytes: &mut Vec<u8>) {
 }
 
 /// Reads as many counters as there are in `counts`, to the last byte; `None` if the bytes are no such counters.
-pub(super) fn decode(mut bytes: &[u8], counts: &mut [u64]) -> Option<()> {
+pub(crate) fn decode(mut bytes: &[u8], counts: &mut [u64]) -> Option<()> {
     counts.fill(0);
     let mut at = usize::try_from(take(&mut bytes)?).ok()?;
     while at < counts.len() {
