@@ -72,10 +72,32 @@ fn a_damaged_strip_names_its_place() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 512].fill(0xff);
     std::fs::write(bench.path("damaged.ome.tif"), bytes).unwrap();
-    for line in
-        ["checksum damaged.ome.tif", "convert damaged.ome.tif out.zarr", "project damaged.ome.tif out.zarr --axis z"]
+    let parts = ["damaged.ome.tif", "strip", "offset", "page"];
+    refused(&bench, "checksum damaged.ome.tif", 4, &parts);
+    // One write unit that cannot be made: nothing is finished that could be kept.
+    refused(&bench, "convert damaged.ome.tif out.zarr --region t=0:2,c=0:3 --shard-shape 2,3,8,160,192", 4, &parts);
+}
+
+#[test]
+fn what_was_finished_before_a_damaged_strip_is_kept() {
+    let Some(bench) = Bench::new() else { return };
+    let whole = std::fs::read(bench.path("fixtures/cells.ome.tif")).unwrap();
+    let (mut damaged, middle) = (whole.clone(), whole.len() / 2);
+    damaged[middle..middle + 512].fill(0xff);
+    std::fs::write(bench.path("damaged.ome.tif"), damaged).unwrap();
+    for verb in
+        ["convert damaged.ome.tif out.zarr --threads 1", "project damaged.ome.tif out.zarr --axis z --threads 1"]
     {
-        refused(&bench, line, 4, &["damaged.ome.tif", "strip", "offset", "page"]);
+        let ran = bench.run(&verb.split_whitespace().collect::<Vec<_>>());
+        assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{verb}: {}", ran.stderr);
+        for part in ["damaged.ome.tif", "strip", "offset", "page", "of 6 write units are kept", "--resume"] {
+            assert!(ran.stderr.contains(part), "{verb}: `{part}` is not in {}", ran.stderr);
+        }
+        assert!(!bench.path("out.zarr").exists() && !bench.path("out.zarr.lock").exists());
+        bench.text(&format!("{} --overwrite", verb.replace("damaged.ome.tif", "fixtures/cells.ome.tif")));
+        std::fs::remove_dir_all(bench.path("out.zarr")).unwrap();
+        let left: Vec<_> = bench.tree().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(left, [std::path::Path::new("damaged.ome.tif")], "{verb}");
     }
 }
 

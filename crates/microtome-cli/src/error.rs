@@ -48,6 +48,9 @@ pub(crate) enum CliError {
     /// Stopped on request, with nothing left to say.
     #[error("stopped by signal {signal}")]
     Signal { signal: i32 },
+    /// A run that was stopped by a signal; what it had finished may be kept.
+    #[error("stopped by {}; {source}", signal_name(*signal))]
+    Stopped { signal: i32, source: RunError },
     /// Some of several inputs; each was told when it was met.
     #[error("{failed} of {total} paths could not be read")]
     Inputs { failed: usize, total: usize },
@@ -57,6 +60,15 @@ pub(crate) enum CliError {
     /// Standard output.
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
+}
+
+/// What people call a signal.
+fn signal_name(signal: i32) -> String {
+    match signal {
+        2 => "Ctrl-C".to_owned(),
+        15 => "SIGTERM".to_owned(),
+        _ => format!("signal {signal}"),
+    }
 }
 
 impl CliError {

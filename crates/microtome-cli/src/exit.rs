@@ -31,7 +31,7 @@ pub(crate) fn code(error: &CliError) -> u8 {
         CliError::Run(error) => run(error),
         CliError::Connect(error) => connect(error),
         CliError::Unfit { .. } | CliError::ClusterLost { .. } => CLUSTER,
-        CliError::Signal { signal } => of_signal(*signal),
+        CliError::Signal { signal } | CliError::Stopped { signal, .. } => of_signal(*signal),
         CliError::Inputs { .. } => INPUT,
         CliError::File { .. } | CliError::Stdout(_) => OUTPUT,
     }
@@ -72,6 +72,7 @@ fn run(error: &RunError) -> u8 {
         RunError::Op { source, .. } => op(source),
         RunError::Threads { .. } => USAGE,
         RunError::Cancelled { .. } => STOPPED,
+        RunError::Kept { error, .. } => run(error),
         _ => BUG,
     }
 }
@@ -130,6 +131,9 @@ mod tests {
         assert_eq!(code(&RunError::Read(changed).into()), 7);
         assert_eq!(code(&panic.into()), 1);
         assert_eq!(code(&RunError::Cancelled { done: 1, total: 2 }.into()), 130);
+        let kept = |error| RunError::Kept { error: Box::new(error), kept: 1, total: 2 };
+        assert_eq!(code(&kept(RunError::Cancelled { done: 1, total: 2 }).into()), 130);
+        assert_eq!(code(&kept(WriteError::Exists { path: "a.ome.zarr".into() }.into()).into()), 5);
         assert_eq!([2, 15].map(|signal| code(&CliError::Signal { signal })), [130, 143]);
     }
 

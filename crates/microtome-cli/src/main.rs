@@ -13,6 +13,7 @@ mod json;
 mod logging;
 mod output;
 mod progress;
+mod signals;
 mod usage;
 mod verbs;
 
@@ -42,6 +43,7 @@ fn start() -> ExitCode {
         Err(error) => return usage::report(&error),
     };
     logging::start(cli.log_level());
+    signals::survive_file_limit();
     match answer(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,

@@ -50,6 +50,19 @@ pub enum RunError {
         /// What the system said.
         why: String,
     },
+    /// Any of the others, where finished write units are kept.
+    #[error(
+        "{error}; {kept} of {total} write units are kept: the same command with --resume goes on, with --overwrite it \
+         starts anew"
+    )]
+    Kept {
+        /// What ended the run.
+        error: Box<RunError>,
+        /// Write units that are kept.
+        kept: u64,
+        /// Write units of the output.
+        total: u64,
+    },
     /// The run was asked to stop.
     #[error("stopped on request after {done} of {total} write units; nothing was published")]
     Cancelled {

@@ -9,10 +9,11 @@ use std::sync::{Mutex, PoisonError};
 
 use microtome_array::BufferPool;
 use microtome_graph::{Admission, Stage};
-use microtome_io::{MemorySink, Receipt, Sink};
+use microtome_io::{MemorySink, Sink};
 use rayon::{Scope, ThreadPoolBuilder};
 
 use crate::error::RunError;
+use crate::keeper::Record;
 use crate::options::{MOST_THREADS, RunOptions};
 use crate::scheduler::{Command, Event, Job, Scheduler, Setup};
 use crate::values::SharedValues;
@@ -23,21 +24,6 @@ pub(crate) enum Target<'a> {
     Store { sinks: &'a [&'a dyn Sink], first: usize, record: &'a dyn Record },
     /// Chunks of the top layer, into memory.
     Collect(&'a MemorySink),
-}
-
-/// What remembers finished write units, beyond the life of this process.
-pub(crate) trait Record: Sync {
-    /// Whether an earlier run finished some units.
-    fn is_resuming(&self) -> bool;
-
-    /// Whether a unit was finished by an earlier run; arrays and units by their positions.
-    fn is_finished(&self, array: usize, unit: u64) -> bool;
-
-    /// A unit has been finished.
-    ///
-    /// # Errors
-    /// [`RunError`] if that cannot be remembered.
-    fn finished(&self, array: usize, receipt: Receipt) -> Result<(), RunError>;
 }
 
 /// What a run leaves to report.

@@ -1,7 +1,8 @@
 //! How a plan is computed: the pure scheduler, the memory budget, the executor.
 //!
 //! [`Plan`] joins a lazy array with what takes its result and refuses what cannot fit; [`Plan::run`] evaluates it window
-//! by window on this machine's threads. The scheduler decides, the executor carries out.
+//! by window on this machine's threads. The scheduler decides, the executor carries out, the keeper sees to it that what is
+//! finished stays finished.
 //!
 //! *Invariant:* nothing here knows a file format or an operation's arithmetic, and no result depends on threads,
 //! windows or budget.
@@ -10,17 +11,22 @@ mod counters;
 mod error;
 mod evaluate;
 mod executor;
+mod journal;
+mod keeper;
+mod lock;
 mod options;
 mod passes;
 mod plan;
 mod report;
 mod scheduler;
+mod storing;
 mod values;
+mod watch;
 mod window;
 
 pub use counters::{Counters, Snapshot};
 pub use error::RunError;
-pub use options::{CancelToken, MOST_THREADS, RunOptions, default_memory};
+pub use options::{CancelToken, MOST_THREADS, Resume, RunOptions, default_memory};
 pub use plan::Plan;
 pub use report::RunReport;
 pub use scheduler::{Command, End, Event, Job, Scheduler, Setup, Ticket, Window};

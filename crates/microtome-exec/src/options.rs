@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use microtome_io::Durability;
+
 use crate::Counters;
 
 /// The most threads that a run starts: more than machines have cores, so that a slip of the keyboard brings none down.
@@ -21,6 +23,22 @@ pub struct RunOptions {
     pub counters: Arc<Counters>,
     /// Stops the run when set.
     pub cancel: CancelToken,
+    /// Whether an output that an earlier run left unfinished is gone on with.
+    pub resume: Resume,
+    /// How much of a crash of the machine finished write units outlive.
+    pub durability: Durability,
+}
+
+/// Whether an output that an earlier run of the same plan left unfinished is gone on with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// No: it is in the way.
+    #[default]
+    No,
+    /// Yes; units that are there with their length are taken as they are.
+    Yes,
+    /// Yes; the bytes of every unit are checked first, and units whose record is lost are made again.
+    Verify,
 }
 
 impl Default for RunOptions {
@@ -35,6 +53,8 @@ impl Default for RunOptions {
             window: None,
             counters: Arc::default(),
             cancel: CancelToken::default(),
+            resume: Resume::default(),
+            durability: Durability::default(),
         }
     }
 }

@@ -1,18 +1,20 @@
 //! A plan: a lazy array, what takes its result, and whether it fits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use microtome_array::Pixels;
 use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Stage, StageOptions};
-use microtome_io::{Completion, MemorySink, Output, Prepare, Receipt, Sink, StoredUnit};
+use microtome_io::{MemorySink, Output, Sink};
 use microtome_ops::Op;
 
 use crate::error::RunError;
-use crate::executor::{self, Record, Target};
+use crate::executor::{self, Target};
+use crate::keeper::Record;
 use crate::options::RunOptions;
 use crate::passes::{Pass, Pyramid};
 use crate::report::RunReport;
+use crate::storing::Storing;
 
 /// A lazy array with its output.
 #[derive(Debug)]
@@ -107,42 +109,38 @@ impl<'a> Plan<'a> {
         self.stage.admit(&self.stage.group_memory(&[]), options.threads.max(1) as u64, options.memory, fixed)
     }
 
-    /// Runs the plan into its output; on an error the output keeps no finished look and its partial is removed.
+    /// Runs the plan into its output, which appears under its name when it is whole. With [`Resume`](crate::Resume) it
+    /// goes on where an earlier run of the same plan ended; a finished output of the same plan is left as it is.
     ///
     /// # Errors
-    /// [`RunError`]: refused, unreadable, unwritable, cancelled.
+    /// [`RunError`]: refused, unreadable, unwritable, cancelled. [`RunError::Kept`] where write units are kept that a run
+    /// with `resume` goes on from.
     pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
         let Some(output) = self.output else { return self.collect(options).map(|(_, report)| report) };
-        let passes = self.pyramid_of(output).passes(options)?;
-        let plan = self.hash();
-        output.prepare(&Prepare::fresh(&plan))?;
-        let settled = Settled::new(output);
-        match self.run_passes(output, passes, &settled, options) {
-            Ok(report) => {
-                output.finish(&Completion { plan: &plan, units: &settled.into_units() })?;
-                Ok(report)
-            }
-            Err(error) => {
-                output.abandon();
-                Err(error)
-            }
+        let hash = self.hash();
+        let storing = Storing::begin(output, &hash, &self.stage, options)?;
+        if let Some(report) = storing.finished()? {
+            return Ok(report);
         }
+        let passes = self.pyramid_of(output).passes(options)?;
+        storing.run(|record, resumed| self.run_passes(output, passes, (record, resumed), options))
     }
 
     fn run_passes(
         &self,
         output: &'a dyn Output,
         passes: Vec<Pass>,
-        record: &dyn Record,
+        (record, resumed): (&dyn Record, u64),
         options: &RunOptions,
     ) -> Result<RunReport, RunError> {
         let pyramid = self.pyramid_of(output);
         let units: u64 = (0..output.arrays()).map(|n| output.array(n).spec().units.count()).sum();
-        options.counters.planned(units);
+        options.counters.planned(units.saturating_sub(resumed));
         let mut report = RunReport::default();
         for mut pass in passes {
             let first = pass.levels.start;
             if first > 0 {
+                record.settle_all()?;
                 let source = pyramid.above(output.reopen(first - 1)?, first)?;
                 pass = pyramid.pass(&source, pass.levels, options)?;
             }
@@ -192,42 +190,7 @@ fn timed(
         bytes_stored: counted.bytes_stored - before.bytes_stored,
         peak_memory: done.peak + fixed,
         projected_peak: admission.projected_peak,
+        units_resumed: 0,
         seconds: start.elapsed().as_secs_f64(),
     })
-}
-
-/// Settles each unit as it is finished.
-struct Settled<'a> {
-    output: &'a dyn Output,
-    units: Mutex<Vec<Vec<StoredUnit>>>,
-}
-
-impl<'a> Settled<'a> {
-    fn new(output: &'a dyn Output) -> Settled<'a> {
-        let units = |n: usize| vec![StoredUnit::default(); output.array(n).spec().units.count() as usize];
-        Settled { output, units: Mutex::new((0..output.arrays()).map(units).collect()) }
-    }
-
-    fn into_units(self) -> Vec<Vec<StoredUnit>> {
-        self.units.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Record for Settled<'_> {
-    fn is_resuming(&self) -> bool {
-        false
-    }
-
-    fn is_finished(&self, _: usize, _: u64) -> bool {
-        false
-    }
-
-    fn finished(&self, array: usize, receipt: Receipt) -> Result<(), RunError> {
-        let place = self.output.array(array).spec().units.linear(&receipt.unit) as usize;
-        let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(unit) = units.get_mut(array).and_then(|units| units.get_mut(place)) {
-            *unit = StoredUnit::from(&receipt);
-        }
-        Ok(self.output.settle(&[(array, receipt)])?)
-    }
 }

@@ -15,6 +15,8 @@ pub struct RunReport {
     pub units_planned: u64,
     /// Write units written.
     pub units_written: u64,
+    /// Write units that an earlier run had finished.
+    pub units_resumed: u64,
     /// Bytes of pixels decoded from sources.
     pub bytes_read: u64,
     /// Bytes taken from storage.

@@ -165,7 +165,7 @@ impl Run<'_> {
         tally.units += 1;
         tally.written += receipt.pixel_bytes;
         tally.stored += receipt.stored_bytes;
-        record.finished(first + top, receipt)
+        record.finished(first + top, &receipt)
     }
 
     fn collect(

@@ -173,6 +173,35 @@ pub enum WriteError {
         /// Whether it is of the same plan.
         same_plan: bool,
     },
+    /// Another run is at work on it.
+    #[error("{} is being written by another run, {holder}; wait for it or stop it", path.display())]
+    Locked {
+        /// The output's path.
+        path: PathBuf,
+        /// Who writes it: process and host.
+        holder: String,
+    },
+    /// The lock of a run on another machine, of which it cannot be told whether it still lives.
+    #[error(
+        "{} was locked by {holder}, of which nothing is known here; remove {} if that run is gone",
+        path.display(), lock.display()
+    )]
+    LockedElsewhere {
+        /// The output's path.
+        path: PathBuf,
+        /// The lock's path.
+        lock: PathBuf,
+        /// Who locked it: process and host.
+        holder: String,
+    },
+    /// The record of an unfinished output that cannot be gone on from.
+    #[error("{} cannot be gone on from: {why}", path.display())]
+    Journal {
+        /// The journal's path.
+        path: PathBuf,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// Something is there that is not ours to replace, whatever was asked for.
     #[error("{} is not replaced: {why}; give another name", path.display())]
     NotReplaced {

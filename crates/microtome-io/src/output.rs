@@ -89,7 +89,7 @@ pub struct Completion<'a> {
 /// A place for one or several arrays.
 ///
 /// The order is: [`prepare`](Output::prepare); [`begin`](Sink::begin) and fill units of its arrays in any order, on any
-/// thread, each once; [`settle`](Output::settle) what is filled, from one thread; [`finish`](Output::finish). An output
+/// thread, each once; [`settle`](Output::settle) what is filled; [`finish`](Output::finish). An output
 /// that is dropped unfinished leaves nothing under its final name.
 pub trait Output: Debug + Send + Sync {
     /// The name it gets.

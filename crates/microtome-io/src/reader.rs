@@ -75,6 +75,14 @@ pub trait Reader: Debug + Send + Sync {
     /// tile.
     fn scratch_bytes(&self, at: Place, region: &Region) -> u64;
 
+    /// Whether the files are still those that were opened, as far as their names, sizes and times tell.
+    ///
+    /// # Errors
+    /// [`ReadError::Changed`] naming the file that is not.
+    fn unchanged(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     /// The scene and level of a place.
     ///
     /// # Errors

@@ -16,6 +16,23 @@ pub(crate) struct SourceFile {
     file: File,
     size: u64,
     modified: u64,
+    identity: Identity,
+}
+
+/// What tells a file from another one under the same name: device, inode, and when it was written last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    /// The time of the last change of the inode is left out: a backup that makes a hard link changes it.
+    fn of(metadata: &std::fs::Metadata) -> Identity {
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Identity { device: metadata.dev(), inode: metadata.ino(), modified }
+    }
 }
 
 impl SourceFile {
@@ -30,7 +47,8 @@ impl SourceFile {
         let file = File::open(path).map_err(|e| os("open", e))?;
         let metadata = file.metadata().map_err(|e| os("stat", e))?;
         let modified = u64::try_from(metadata.mtime()).unwrap_or(0);
-        Ok(SourceFile { path: path.to_owned(), file, size: metadata.len(), modified })
+        let identity = Identity::of(&metadata);
+        Ok(SourceFile { path: path.to_owned(), file, size: metadata.len(), modified, identity })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -55,6 +73,26 @@ impl SourceFile {
             }
             ReadError::os(&self.path, format!("read {} bytes at offset {offset} of", out.len()), e)
         })
+    }
+
+    /// Whether the file under the name is still this one, with the size and time it had when opened.
+    pub(crate) fn unchanged(&self) -> Result<(), ReadError> {
+        let changed = |why: String| ReadError::Changed { path: self.path.clone(), why };
+        let now = match std::fs::metadata(&self.path) {
+            Ok(now) => now,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(changed("it is gone".to_owned())),
+            Err(e) => return Err(ReadError::os(&self.path, "stat", e)),
+        };
+        if now.len() != self.size {
+            return Err(changed(format!("it had {} bytes when opened and has {} now", self.size, now.len())));
+        }
+        match Identity::of(&now) {
+            same if same == self.identity => Ok(()),
+            Identity { modified, .. } if modified != self.identity.modified => {
+                Err(changed("it was written to since it was opened".to_owned()))
+            }
+            _ => Err(changed("another file has its name".to_owned())),
+        }
     }
 
     /// Checks the size, so that a file that shrank or grew since it was opened is not taken for a damaged one.

@@ -184,6 +184,10 @@ impl Reader for TiffReader {
         Ok(ReadCount { fetched, decoded: touched(&self.info.scenes[at.scene].levels[at.level], spec, region) })
     }
 
+    fn unchanged(&self) -> Result<(), ReadError> {
+        self.set.files.iter().try_for_each(|file| file.source.unchanged())
+    }
+
     fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {
         let Ok((spec, level)) = self.place(at) else { return 0 };
         let full_width = region.len(Axis::X) == spec.shape.get(Axis::X);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use microtome_array::Pixels;
-use microtome_exec::{Plan, RunError, RunOptions, RunReport};
+use microtome_exec::{Plan, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, Fusing, LazyArray};
 use microtome_io::{Output, SceneInfo, Standing, WriteError};
 use microtome_zarr::{LevelSpec, OutputMeta, ZarrOptions};
@@ -40,7 +40,8 @@ pub trait Compute {
     /// Channel names and pixel sizes follow from the image it is read from.
     ///
     /// # Errors
-    /// [`WriteError`] if the output exists or cannot hold the array.
+    /// [`WriteError`] if the output cannot hold the array. What stands in its way is told by [`Store::check`] and refused by
+    /// [`Store::run`].
     fn store(&self, path: impl AsRef<Path>, options: ZarrOptions) -> Result<Store, WriteError>;
 }
 
@@ -75,9 +76,7 @@ impl Store {
     ) -> Result<Store, WriteError> {
         let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
         let output = microtome_zarr::create(path, &[LevelSpec::full(array.spec())], &meta, options)?;
-        let store = Store { array: array.clone(), output: Box::new(output) };
-        store.check()?;
-        Ok(store)
+        Ok(Store { array: array.clone(), output: Box::new(output) })
     }
 
     /// Where it goes.
@@ -90,12 +89,12 @@ impl Store {
         self.output.as_ref()
     }
 
-    /// Refuses what stands in the way of the output. Nothing is changed.
+    /// What [`run`](Store::run) would begin with; refuses what stands in the way of the output. Nothing is changed.
     ///
     /// # Errors
     /// [`WriteError`] naming it.
-    pub fn check(&self) -> Result<Standing, WriteError> {
-        self.output.look(&self.plan().hash(), false)
+    pub fn check(&self, options: &RunOptions) -> Result<Standing, WriteError> {
+        self.output.look(&self.plan().hash(), options.resume != Resume::No)
     }
 
     /// The plan: counts, memory, refusal. O(layers).
@@ -108,10 +107,10 @@ impl Store {
         self.plan().estimate()
     }
 
-    /// Computes and stores; the output appears under its name when it is whole.
+    /// Computes and stores; the output appears under its name when it is whole. See [`Plan::run`].
     ///
     /// # Errors
-    /// [`RunError`]; nothing is left under the output's name.
+    /// [`RunError`]; nothing is left under the output's name. With [`RunError::Kept`] an unfinished output stays beside it.
     pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
         self.plan().run(options)
     }

@@ -32,8 +32,8 @@ pub use microtome_array::{
     PixelsRef, Region, Shape, dispatch, parse_size,
 };
 pub use microtome_exec::{
-    CancelToken, Command, Counters, End, Event, Job, MOST_THREADS, Plan, RunError, RunOptions, RunReport, Scheduler,
-    Setup, Snapshot, Ticket, Window, default_memory,
+    CancelToken, Command, Counters, End, Event, Job, MOST_THREADS, Plan, Resume, RunError, RunOptions, RunReport,
+    Scheduler, Setup, Snapshot, Ticket, Window, default_memory,
 };
 pub use microtome_graph::{
     Admission, Estimate, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray, Selection, Stage,
@@ -44,8 +44,9 @@ pub use microtome_handler::{
     LocalHandler, TaskError, TaskErrorKind, function, init, zip,
 };
 pub use microtome_io::{
-    Channel, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output, PixelSize, Place, Quantity, ReadError,
-    Reader, SceneInfo, SceneKind, Sink, Standing, StorageInfo, StorageKind, SyntheticReader, WriteError, read_region,
+    Channel, Durability, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output, PixelSize, Place, Quantity,
+    ReadError, Reader, SceneInfo, SceneKind, Sink, Standing, StorageInfo, StorageKind, SyntheticReader, WriteError,
+    read_region,
 };
 pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Factors, Gaussian, Op, OpError, Project, Projection, Rescale, Shrink, Sigma,

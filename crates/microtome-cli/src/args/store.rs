@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
-use microtome::{Compression, Naming, PixelSize, Shape, ShardChoice, ZarrOptions};
+use microtome::{Compression, Durability, Naming, PixelSize, Resume, RunOptions, Shape, ShardChoice, ZarrOptions};
 
 use super::{pixel_size, source};
 use crate::error::CliError;
@@ -37,9 +37,24 @@ pub(crate) struct StoreArgs {
     /// Replace an output of this name
     #[arg(long, env = "MICROTOME_OVERWRITE", hide_env = true, value_parser = FalseyValueParser::new())]
     overwrite: bool,
+    /// Go on with what an earlier run of the same command left unfinished; `verify` checks the bytes of all that is there
+    #[arg(long, value_name = "HOW", env = "MICROTOME_RESUME", hide_env = true, value_parser = resume)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "yes", default_value = "no")]
+    #[arg(hide_default_value = true)]
+    resume: Resume,
+    /// What finished write units outlive: a crash of the machine but for the last seconds (batch), all of it (unit), or
+    /// only one of the program (none)
+    #[arg(long, value_name = "WHEN", env = "MICROTOME_DURABILITY", hide_env = true, default_value = "batch")]
+    #[arg(value_parser = durability)]
+    durability: Durability,
 }
 
 impl StoreArgs {
+    /// How the run treats what is there and keeps what it finishes.
+    pub(crate) fn keeping(&self, options: RunOptions) -> RunOptions {
+        RunOptions { resume: self.resume, durability: self.durability, ..options }
+    }
+
     /// The options of the sink.
     pub(crate) fn zarr(&self) -> Result<ZarrOptions, CliError> {
         Ok(ZarrOptions {
@@ -78,6 +93,24 @@ fn shard(text: &str) -> Result<ShardChoice, String> {
         _ => source::shape(text)
             .map(ShardChoice::Shape)
             .map_err(|_| format!("`{text}` is no shape; write T,C,Z,Y,X or none")),
+    }
+}
+
+fn resume(text: &str) -> Result<Resume, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "" | "no" | "n" | "0" | "false" | "off" | "f" => Ok(Resume::No),
+        "yes" | "y" | "1" | "true" | "on" | "t" => Ok(Resume::Yes),
+        "verify" => Ok(Resume::Verify),
+        _ => Err("write --resume or --resume=verify".to_owned()),
+    }
+}
+
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "batch" => Ok(Durability::Batch),
+        "unit" => Ok(Durability::Unit),
+        "none" => Ok(Durability::None),
+        _ => Err("write batch, unit or none".to_owned()),
     }
 }
 
@@ -124,6 +157,20 @@ mod tests {
         assert!(zarr(&["--compression", "none", "--compression-level", "3"]).is_err());
         assert!(zarr(&["--chunk-shape", "YX"]).is_err());
         assert!(zarr(&["--compression", "jpeg"]).is_err());
+    }
+
+    #[test]
+    fn resume_has_an_optional_value_and_takes_no_word_that_follows() {
+        let given = |args: &[&str]| {
+            let parsed = Wrapped::try_parse_from([&["microtome"], args].concat()).map_err(|e| e.to_string())?;
+            let options = parsed.store.keeping(RunOptions::default());
+            Ok::<_, String>((options.resume, options.durability))
+        };
+        assert_eq!(given(&[]), Ok((Resume::No, Durability::Batch)));
+        assert_eq!(given(&["--resume", "--durability", "none"]), Ok((Resume::Yes, Durability::None)));
+        assert_eq!(given(&["--resume=verify"]), Ok((Resume::Verify, Durability::Batch)));
+        assert!(given(&["--resume", "verify"]).is_err());
+        assert!(given(&["--resume=later"]).unwrap_err().contains("--resume=verify"));
     }
 
     #[test]

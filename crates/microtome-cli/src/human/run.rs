@@ -10,6 +10,10 @@ use crate::verbs::Job;
 
 /// What a run did, within a memory budget.
 pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u64) -> String {
+    if report.tasks_planned == 0 && report.units_resumed == report.units_planned {
+        let path = job.store.path().display();
+        return format!("{path} was finished by an earlier run of the same plan; there was nothing to do\n");
+    }
     let mut out = format!("{} is written\n", job.store.path().display());
     let mut line = |name: &str, text: String| {
         // Writing to a String cannot fail.
@@ -18,6 +22,9 @@ pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u6
     line("shape", format!("{}, {}", lettered(&job.array.shape()), job.array.dtype()));
     let stored = format!("{} of pixels stored as {}", bytes(report.bytes_written), bytes(report.bytes_stored));
     line("written", format!("{stored}{} in {}", ratio(report), things(report.units_written, "write unit")));
+    if report.units_resumed > 0 {
+        line("resumed", format!("{} that an earlier run had finished", things(report.units_resumed, "write unit")));
+    }
     let read = format!("{} of pixels from {}", bytes(report.bytes_read), bytes(report.bytes_fetched));
     line("read", read);
     let rate = report.bytes_read as f64 / report.seconds.max(1e-6);

@@ -48,7 +48,11 @@ impl RunJson {
         RunJson {
             tasks: RunTasks { planned: report.tasks_planned, run: report.tasks_run, failed: 0, quarantined: 0 },
             batches: report.batches,
-            units: RunUnits { planned: report.units_planned, written: report.units_written, resumed: 0 },
+            units: RunUnits {
+                planned: report.units_planned,
+                written: report.units_written,
+                resumed: report.units_resumed,
+            },
             bytes_read: report.bytes_read,
             bytes_written: report.bytes_written,
             bytes_fetched: report.bytes_fetched,

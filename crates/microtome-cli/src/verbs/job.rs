@@ -1,15 +1,22 @@
 //! What `convert`, `project` and `plan` share: from an image and flags to a lazy array with its place, and running it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
-use microtome::{Image, LazyArray, Store, describe};
+use microtome::{CancelToken, Durability, Image, LazyArray, Resume, RunOptions, Store, describe};
 
 use crate::args::{Everywhere, SourceArgs, StoreArgs, check_target};
 use crate::error::CliError;
 use crate::human;
 use crate::json::RunJson;
-use crate::output::Output;
+use crate::output::{Output, say};
 use crate::progress::Progress;
+use crate::{exit, signals};
+
+/// How long a run that was asked to stop may take for what is under way.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A lazy array with the place it is to be stored at.
 #[derive(Debug)]
@@ -17,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) input: PathBuf,
     pub(crate) array: LazyArray,
     pub(crate) store: Store,
+    resume: Resume,
+    durability: Durability,
 }
 
 /// The part of an image that was asked for.
@@ -48,17 +57,27 @@ impl Job {
             args.naming().apply(scene)?;
         }
         let store = Store::of(&array, output, scene.as_ref(), &args.zarr()?)?;
-        Ok(Job { input: input.to_owned(), array, store })
+        let RunOptions { resume, durability, .. } = args.keeping(RunOptions::default());
+        Ok(Job { input: input.to_owned(), array, store, resume, durability })
+    }
+
+    /// How it is run.
+    pub(super) fn options(&self, everywhere: &Everywhere) -> RunOptions {
+        RunOptions { resume: self.resume, durability: self.durability, ..everywhere.run_options() }
     }
 
     /// Runs it and says what it did.
     pub(super) fn run(&self, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
-        let options = everywhere.run_options();
+        let options = self.options(everywhere);
         let estimate = self.store.estimate();
+        let signal = stop_on_signal(options.cancel.clone());
         let progress = Progress::start(everywhere, &options.counters, &estimate);
         let result = self.store.run(&options);
         drop(progress);
-        let report = result?;
+        let report = result.map_err(|source| match signal.load(Ordering::Relaxed) {
+            0 => CliError::Run(source),
+            signal => CliError::Stopped { signal, source },
+        })?;
         if everywhere.json {
             output.json(&RunJson::new(self, &report))
         } else if everywhere.quiet {
@@ -67,6 +86,27 @@ impl Job {
             output.text(&human::run(self, &estimate, &report, options.memory))
         }
     }
+}
+
+/// Asks a run to stop at the first signal, and ends the program if it has not stopped soon; gives the signal's number.
+fn stop_on_signal(cancel: CancelToken) -> Arc<AtomicI32> {
+    let number = Arc::new(AtomicI32::new(0));
+    let seen = Arc::clone(&number);
+    let stop = move |signal| {
+        seen.store(signal, Ordering::Relaxed);
+        cancel.cancel();
+        let impatient = move || {
+            std::thread::sleep(PATIENCE);
+            say("error: stopped before what was under way had ended; finished write units are kept for --resume");
+            std::process::exit(exit::of_signal(signal).into());
+        };
+        // Without that thread a second signal ends the program.
+        drop(std::thread::Builder::new().name("patience".to_owned()).spawn(impatient));
+    };
+    if let Err(error) = signals::on_first(stop) {
+        tracing::warn!("a signal will end this program without its last words: {error}");
+    }
+    number
 }
 
 /// Checks what can be checked before the input is opened.

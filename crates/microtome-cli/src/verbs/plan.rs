@@ -19,6 +19,8 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
         PlannedVerb::Convert(args) => convert::job(args)?,
         PlannedVerb::Project(args) => project::job(args)?,
     };
+    let options = job.options(everywhere);
+    job.store.check(&options)?;
     let plan = job.store.plan();
     if let Some(file) = &args.dot {
         write(file, &plan.stage().dot())?;
@@ -26,7 +28,6 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     if let Some(file) = &args.dot_tasks {
         write(file, &task_dot(&job)?)?;
     }
-    let options = everywhere.run_options();
     let (estimate, admission) = (plan.estimate(), plan.admit(&options));
     if everywhere.json {
         output.json(&PlanJson::new(&job, &estimate, &admission, &options))?;

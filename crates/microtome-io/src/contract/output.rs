@@ -3,7 +3,8 @@
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Pixels, PixelsRef, Region, Shape, copy_region};
 
 use crate::{
-    Check, Completion, Output, Prepare, Receipt, Sink, Standing, StoredUnit, SyntheticReader, WriteContext, read_region,
+    Check, Completion, Durability, Output, Prepare, Receipt, Sink, Standing, StoredUnit, SyntheticReader, WriteContext,
+    read_region,
 };
 
 /// Checks that an output keeps the pixels it is given, whatever the boxes they come in and the order of its units; that
@@ -20,7 +21,10 @@ pub fn output<O: Output>(mut make: impl FnMut() -> O, mut read_back: impl FnMut(
     for round in 0..4 {
         let output = make();
         let plan = "c0ffee00c0ffee00";
-        let standing = output.prepare(&Prepare::fresh(plan)).expect("a fresh output is prepared");
+        // To wait for the disk each time would take most of the time of this.
+        let durability = if round == 0 { Durability::Batch } else { Durability::None };
+        let how = Prepare { durability, ..Prepare::fresh(plan) };
+        let standing = output.prepare(&how).expect("a fresh output is prepared");
         assert_eq!(standing, Standing::Fresh);
         let receipts: Vec<Vec<Receipt>> = (0..output.arrays()).map(|n| write_array(&output, n, round)).collect();
         let units: Vec<Vec<StoredUnit>> =

@@ -20,7 +20,7 @@ use microtome_io::{ImageInfo, Limits, Place, ReadContext, ReadCount, ReadError, 
 
 use crate::codec::Shelf;
 use level::Level;
-use root::Root;
+use root::{Identity, Root};
 use tile::{IndexCache, Tiles};
 
 /// Where bioformats2raw puts the OME-XML of the file it converted.
@@ -34,6 +34,7 @@ pub struct ZarrReader {
     root: Root,
     info: ImageInfo,
     digest: String,
+    documents: Vec<(String, Identity)>,
     levels: Vec<Vec<Level>>,
     cache: IndexCache,
     shelf: Shelf,
@@ -69,7 +70,8 @@ pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
         ..ImageInfo::default()
     };
     let (cache, shelf) = (IndexCache::default(), Shelf::default());
-    Ok(ZarrReader { root, info, digest: tree.digest, levels: found.levels, cache, shelf })
+    let (digest, documents) = (tree.digest, tree.documents);
+    Ok(ZarrReader { root, info, digest, documents, levels: found.levels, cache, shelf })
 }
 
 impl Reader for ZarrReader {
@@ -102,6 +104,11 @@ impl Reader for ZarrReader {
         }
         let (root, cache, shelf) = (&self.root, &self.cache, &self.shelf);
         Tiles { root, level, cache, shelf, pool: context.pool }.read(region, out)
+    }
+
+    /// Looks at the metadata documents alone: chunks are too many, and most writers replace them one by one.
+    fn unchanged(&self) -> Result<(), ReadError> {
+        self.documents.iter().try_for_each(|(path, identity)| self.root.unchanged(path, *identity))
     }
 
     fn scratch_bytes(&self, at: Place, _region: &Region) -> u64 {

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use microtome_io::{Limits, ReadError};
@@ -25,12 +25,35 @@ pub(super) struct Root {
     limits: Limits,
 }
 
+/// What tells a metadata document from another one under the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    inode: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    fn of(metadata: &std::fs::Metadata) -> Identity {
+        let (inode, modified) = ((metadata.dev(), metadata.ino()), (metadata.mtime(), metadata.mtime_nsec()));
+        Identity { inode, bytes: metadata.len(), modified }
+    }
+}
+
 /// A file beneath the root, opened.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) path: PathBuf,
     pub(super) file: File,
     pub(super) bytes: u64,
+}
+
+/// A JSON document as it was found.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) value: Value,
+    pub(super) bytes: Vec<u8>,
+    pub(super) identity: Identity,
 }
 
 impl Root {
@@ -95,9 +118,22 @@ impl Root {
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// Whether a document is still the one that was read.
+    pub(super) fn unchanged(&self, relative: &str, identity: Identity) -> Result<(), ReadError> {
+        let path = self.at(relative);
+        let changed = |why: &str| Err(ReadError::Changed { path: path.clone(), why: why.to_owned() });
+        match std::fs::metadata(&path) {
+            Ok(now) if Identity::of(&now) == identity => Ok(()),
+            Ok(_) => changed("it was written to, or another file has its name"),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => changed("it is gone"),
+            Err(e) => Err(ReadError::os(&path, "look at", e)),
+        }
+    }
+
     /// A JSON document; `None` if there is none. Its bytes are given too, to be hashed.
-    pub(super) fn json(&self, relative: &str) -> Result<Option<(Value, Vec<u8>)>, ReadError> {
+    pub(super) fn json(&self, relative: &str) -> Result<Option<Document>, ReadError> {
         let Some(stored) = self.file(relative)? else { return Ok(None) };
+        let metadata = stored.file.metadata().map_err(|e| ReadError::os(&stored.path, "look at", e))?;
         let bytes = stored.all(MOST_METADATA.min(self.limits.metadata_bytes))?;
         // serde_json stops at a nesting of 128 by itself.
         let value: Value = serde_json::from_slice(&bytes).map_err(|e| ReadError::Corrupt {
@@ -112,7 +148,7 @@ impl Root {
             let (found, limit) = (u64::from(found), u64::from(limit));
             return Err(ReadError::OverLimit { path: stored.path, what, location: String::new(), found, limit });
         }
-        Ok(Some((value, bytes)))
+        Ok(Some(Document { value, bytes, identity: Identity::of(&metadata) }))
     }
 
     /// The names of the folders in a folder, sorted; links are passed over.

@@ -9,7 +9,7 @@ use microtome_io::ReadError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::root::{Root, join};
+use super::root::{Document, Identity, Root, join};
 
 const MOST_DEPTH: u32 = 8;
 const MOST_FOLDERS: u64 = 1 << 20;
@@ -30,18 +30,20 @@ pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     pub(super) digest: String,
     pub(super) bytes: u64,
+    /// The documents by their paths.
+    pub(super) documents: Vec<(String, Identity)>,
     pub(super) warnings: Vec<String>,
     by_path: HashMap<String, usize>,
 }
 
 impl Tree {
     pub(super) fn read(root: &Root) -> Result<Tree, ReadError> {
-        let mut walk =
-            Walk { root, hash: Sha256::new(), folders: 0, bytes: 0, nodes: Vec::new(), warnings: Vec::new() };
+        let (nodes, warnings, documents) = (Vec::new(), Vec::new(), Vec::new());
+        let mut walk = Walk { root, hash: Sha256::new(), folders: 0, bytes: 0, documents, nodes, warnings };
         walk.folder("", 0)?;
-        let Walk { hash, bytes, nodes, warnings, .. } = walk;
+        let Walk { hash, bytes, documents, nodes, warnings, .. } = walk;
         let by_path = nodes.iter().enumerate().map(|(n, node)| (node.path.clone(), n)).collect();
-        Ok(Tree { digest: format!("{:x}", hash.finalize()), bytes, nodes, warnings, by_path })
+        Ok(Tree { digest: format!("{:x}", hash.finalize()), bytes, documents, nodes, warnings, by_path })
     }
 
     /// The node at a path.
@@ -55,6 +57,7 @@ struct Walk<'a> {
     hash: Sha256,
     folders: u64,
     bytes: u64,
+    documents: Vec<(String, Identity)>,
     nodes: Vec<Node>,
     warnings: Vec<String>,
 }
@@ -86,11 +89,12 @@ impl Walk<'_> {
 
     fn document(&mut self, path: &str, name: &str) -> Result<Option<Value>, ReadError> {
         let relative = join(path, name);
-        let Some((value, bytes)) = self.root.json(&relative)? else { return Ok(None) };
+        let Some(Document { value, bytes, identity }) = self.root.json(&relative)? else { return Ok(None) };
         self.hash.update(relative.as_bytes());
         self.hash.update((bytes.len() as u64).to_le_bytes());
         self.hash.update(&bytes);
         self.bytes += bytes.len() as u64;
+        self.documents.push((relative, identity));
         Ok(Some(value))
     }
 

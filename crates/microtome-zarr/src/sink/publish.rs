@@ -200,21 +200,26 @@ fn is_replaced(partial: &Path, plan: &str) -> bool {
 
 /// Every unfinished output of this name, in order.
 fn unfinished(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
-    let mut found = leftovers(out)?;
-    found.retain(|path| !path.as_os_str().as_encoded_bytes().ends_with(JOURNAL.as_bytes()));
-    Ok(found)
+    let found = entries(out)?.into_iter();
+    // A journal is one also while it is written, under the name `….journal.new`.
+    Ok(found.filter(|(_, suffix)| !suffix.contains(JOURNAL)).map(|(path, _)| path).collect())
 }
 
 /// Every unfinished output of this name and every journal, in order.
 fn leftovers(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
+    Ok(entries(out)?.into_iter().map(|(path, _)| path).collect())
+}
+
+/// What stands beside an output under its name and `.partial-`, with what follows there.
+fn entries(out: &Path) -> Result<Vec<(PathBuf, String)>, WriteError> {
     let folder = parent(out);
     let mut prefix = name(out)?.into_encoded_bytes();
     prefix.extend_from_slice(b".partial-");
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| WriteError::os(folder, "list", e))? {
         let entry = entry.map_err(|e| WriteError::os(folder, "list", e))?;
-        if entry.file_name().as_encoded_bytes().starts_with(&prefix) {
-            found.push(entry.path());
+        if let Some(suffix) = entry.file_name().as_encoded_bytes().strip_prefix(&*prefix) {
+            found.push((entry.path(), String::from_utf8_lossy(suffix).into_owned()));
         }
     }
     found.sort();

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use microtome::{ConnectError, LocalCluster, LocalClusterOptions};
 
-use super::signals;
 use crate::args::{Everywhere, LocalArgs};
 use crate::error::CliError;
 use crate::human;
 use crate::json::ClusterLocalJson;
 use crate::output::Output;
+use crate::signals;
 
 /// How often it is looked whether the cluster is still there.
 const LOOK: Duration = Duration::from_millis(500);

@@ -6,7 +6,6 @@ mod check;
 mod local;
 mod probe;
 mod report;
-mod signals;
 
 use crate::args::{ClusterArgs, ClusterVerb, Everywhere};
 use crate::error::CliError;

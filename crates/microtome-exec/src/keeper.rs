@@ -1,0 +1,271 @@
+//! The keeper: takes the receipts of finished write units, settles the units in batches beside the computing, and records
+//! them in the journal.
+//!
+//! *Invariant:* a unit is recorded only after it was settled, and only while the sources are what they were; the first
+//! error is the last word: nothing is settled or recorded after it. What waits to be settled is bounded.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use microtome_io::{Durability, Output, Receipt, StoredUnit, WriteError};
+
+use crate::error::RunError;
+use crate::journal::{Entry, Journal};
+use crate::watch::Watch;
+
+/// Bytes that make a batch.
+const BATCH_BYTES: u64 = 64 << 20;
+/// Units that make a batch.
+const BATCH_UNITS: usize = 128;
+/// How long a unit waits for others.
+const BATCH_TIME: Duration = Duration::from_secs(1);
+/// Bytes that may wait to be settled before computing waits too.
+const MOST_BYTES: u64 = 256 << 20;
+/// Units that may wait to be settled: each keeps a file open.
+const MOST_UNITS: usize = 256;
+
+/// Where the executor tells that write units are finished.
+pub(crate) trait Record: Sync {
+    /// Whether a unit, by its position in C order, was finished by an earlier run.
+    fn is_finished(&self, array: usize, unit: u64) -> bool;
+
+    /// Whether an earlier run finished some units.
+    fn is_resuming(&self) -> bool;
+
+    /// Waits until all units that were finished are settled, and can be read back.
+    ///
+    /// # Errors
+    /// As [`finished`](Record::finished).
+    fn settle_all(&self) -> Result<(), RunError>;
+
+    /// Takes the receipt of a unit; waits while too much is not settled.
+    ///
+    /// # Errors
+    /// Any, once the keeper has failed: the keeper tells the reason itself.
+    fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError>;
+}
+
+/// Keeps what a run finishes.
+#[derive(Debug)]
+pub(crate) struct Keeper<'a> {
+    output: &'a dyn Output,
+    watch: &'a Watch,
+    durability: Durability,
+    /// Units of each array that an earlier run finished.
+    resumed: Vec<Vec<bool>>,
+    /// How many those are.
+    resumed_units: u64,
+    state: Mutex<State>,
+    /// Told when there is something to settle, or nothing more to come.
+    work: Condvar,
+    /// Told when there is room for more.
+    room: Condvar,
+    /// Held while a batch is settled.
+    journal: Mutex<Option<Journal>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<(usize, Receipt)>,
+    waiting_bytes: u64,
+    /// When the first of those came.
+    since: Option<Instant>,
+    /// Units and bytes that wait or are being settled.
+    unsettled: (usize, u64),
+    settled: u64,
+    units: Vec<Vec<StoredUnit>>,
+    /// Somebody waits for all to be settled.
+    hurrying: bool,
+    ending: bool,
+    failure: Option<RunError>,
+    has_failed: bool,
+}
+
+impl<'a> Keeper<'a> {
+    /// A keeper of an output, some of whose units are there already. Without a journal nothing is kept: the output is gone
+    /// with the process.
+    pub(crate) fn new(
+        output: &'a dyn Output,
+        watch: &'a Watch,
+        durability: Durability,
+        journal: Option<Journal>,
+        entries: &[Entry],
+    ) -> Keeper<'a> {
+        let counts = |n: usize| output.array(n).spec().units.count() as usize;
+        let arrays = if journal.is_some() { output.arrays() } else { 0 };
+        let mut units: Vec<_> = (0..arrays).map(|n| vec![StoredUnit::default(); counts(n)]).collect();
+        let mut resumed: Vec<Vec<bool>> = vec![Vec::new(); arrays];
+        for entry in entries {
+            let (array, unit) = (entry.array as usize, entry.unit as usize);
+            resumed[array].resize(counts(array), false);
+            resumed[array][unit] = true;
+            units[array][unit] = StoredUnit { stored_bytes: entry.stored_bytes, crc32c: entry.crc32c };
+        }
+        let state = Mutex::new(State { units, ..State::default() });
+        let resumed_units = resumed.iter().flatten().filter(|finished| **finished).count() as u64;
+        let (work, room, journal) = (Condvar::new(), Condvar::new(), Mutex::new(journal));
+        Keeper { output, watch, durability, resumed, resumed_units, state, work, room, journal }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Settles batches until [`end`](Keeper::end) was called and all is settled. Runs on a thread of its own.
+    pub(crate) fn work(&self) {
+        while let Some(batch) = self.next_batch() {
+            let settled = catch_unwind(AssertUnwindSafe(|| self.settle(&batch))).unwrap_or_else(|_| {
+                let (task, message) = ("settle".to_owned(), "while units were settled".to_owned());
+                Err(RunError::Panic { task, message })
+            });
+            self.after(&batch, settled);
+        }
+    }
+
+    /// Waits for a batch; `None` at the end.
+    fn next_batch(&self) -> Option<Vec<(usize, Receipt)>> {
+        let mut state = self.state();
+        loop {
+            let age = state.since.map_or(Duration::ZERO, |since| since.elapsed());
+            let large = state.waiting_bytes >= BATCH_BYTES || state.waiting.len() >= BATCH_UNITS;
+            if !state.waiting.is_empty() && (large || state.ending || state.hurrying || age >= BATCH_TIME) {
+                state.waiting_bytes = 0;
+                state.since = None;
+                return Some(std::mem::take(&mut state.waiting));
+            }
+            if state.ending || state.has_failed {
+                return None;
+            }
+            let patience = if state.since.is_some() { BATCH_TIME.saturating_sub(age) } else { BATCH_TIME * 60 };
+            let waited = self.work.wait_timeout(state, patience);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Settles and records; nothing after an error.
+    fn settle(&self, batch: &[(usize, Receipt)]) -> Result<(), RunError> {
+        if self.state().has_failed {
+            return Ok(());
+        }
+        self.watch.glance()?;
+        self.output.settle(batch)?;
+        let entries: Vec<Entry> = batch.iter().map(|(array, receipt)| self.entry(*array, receipt)).collect();
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(journal) = journal.as_mut() {
+            journal.append(&entries)?;
+        }
+        let mut state = self.state();
+        state.settled += batch.len() as u64;
+        for entry in &entries {
+            state.units[entry.array as usize][entry.unit as usize] =
+                StoredUnit { stored_bytes: entry.stored_bytes, crc32c: entry.crc32c };
+        }
+        Ok(())
+    }
+
+    fn after(&self, batch: &[(usize, Receipt)], settled: Result<(), RunError>) {
+        let mut state = self.state();
+        let (units, bytes) = state.unsettled;
+        let done: u64 = batch.iter().map(|(_, receipt)| receipt.stored_bytes).sum();
+        state.unsettled = (units - batch.len(), bytes - done);
+        if let Err(error) = settled {
+            state.has_failed = true;
+            state.failure.get_or_insert(error);
+        }
+        drop(state);
+        self.room.notify_all();
+    }
+
+    fn entry(&self, array: usize, receipt: &Receipt) -> Entry {
+        Entry {
+            array: array as u32,
+            unit: self.output.array(array).spec().units.linear(&receipt.unit),
+            pixel_bytes: receipt.pixel_bytes,
+            stored_bytes: receipt.stored_bytes,
+            crc32c: receipt.crc32c,
+        }
+    }
+
+    /// Says that no more units come: what waits is settled, and [`work`](Keeper::work) returns.
+    pub(crate) fn end(&self) {
+        self.state().ending = true;
+        self.work.notify_all();
+    }
+
+    /// Units that were settled, with those of an earlier run.
+    pub(crate) fn kept(&self) -> u64 {
+        self.state().settled + self.resumed()
+    }
+
+    /// Units of an earlier run.
+    pub(crate) fn resumed(&self) -> u64 {
+        self.resumed_units
+    }
+
+    /// What the keeper failed at, or all units of the output.
+    pub(crate) fn into_units(self) -> Result<Vec<Vec<StoredUnit>>, RunError> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        state.failure.map_or(Ok(state.units), Err)
+    }
+
+    /// What the keeper failed at, if it did.
+    pub(crate) fn failure(&self) -> Option<RunError> {
+        self.state().failure.take()
+    }
+}
+
+impl Record for Keeper<'_> {
+    fn is_resuming(&self) -> bool {
+        self.resumed_units > 0
+    }
+
+    fn settle_all(&self) -> Result<(), RunError> {
+        let mut state = self.state();
+        state.hurrying = true;
+        self.work.notify_all();
+        while !state.has_failed && state.unsettled.0 > 0 {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.hurrying = false;
+        if state.has_failed { Err(stopped(self.output)) } else { Ok(()) }
+    }
+
+    fn is_finished(&self, array: usize, unit: u64) -> bool {
+        self.resumed.get(array).and_then(|units| units.get(unit as usize)).copied().unwrap_or(false)
+    }
+
+    fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError> {
+        if self.resumed.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.state();
+        while !state.has_failed && (state.unsettled.0 >= MOST_UNITS || state.unsettled.1 >= MOST_BYTES) {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.has_failed {
+            return Err(stopped(self.output));
+        }
+        state.unsettled = (state.unsettled.0 + 1, state.unsettled.1 + receipt.stored_bytes);
+        if self.durability == Durability::Unit {
+            drop(state);
+            let batch = [(array, receipt.clone())];
+            let settled = self.settle(&batch);
+            let failed = settled.is_err();
+            self.after(&batch, settled);
+            return if failed { Err(stopped(self.output)) } else { Ok(()) };
+        }
+        state.waiting.push((array, receipt.clone()));
+        state.waiting_bytes += receipt.stored_bytes;
+        state.since.get_or_insert_with(Instant::now);
+        drop(state);
+        self.work.notify_one();
+        Ok(())
+    }
+}
+
+/// Ends the run of whoever hands a unit to a keeper that has failed; the keeper's own error is what is told.
+fn stopped(output: &dyn Output) -> RunError {
+    let why = "an earlier write unit could not be settled".to_owned();
+    RunError::Write(WriteError::Encode { path: output.path().to_owned(), what: "a write unit".to_owned(), why })
+}
