@@ -47,6 +47,8 @@ pub(crate) trait Total: Pod + Send {
     fn plus(self, other: Self) -> Self;
     /// `self / n`, rounded half to even.
     fn mean<B: Number>(self, n: u64) -> B;
+    /// `self / 2^log`, the same.
+    fn mean_of_power<B: Number>(self, log: u32) -> B;
 }
 
 /// An exact sum of integers.
@@ -79,6 +81,12 @@ macro_rules! accumulators {
                 let up = rest > n - rest || (rest == n - rest && floor % 2 != 0);
                 B::from_wide(floor as i128 + i128::from(up))
             }
+            fn mean_of_power<B: Number>(self, log: u32) -> B {
+                // Above the middle, or in the middle and odd.
+                let (floor, rest) = (self >> log, self & ((1 << log) - 1));
+                let up = 2 * rest + (floor & 1) > 1 << log;
+                B::from_wide((floor + <$A>::from(up)) as i128)
+            }
         }
     )*};
 }
@@ -94,5 +102,8 @@ impl Total for f64 {
     }
     fn mean<B: Number>(self, n: u64) -> B {
         B::from_f64(self / n as f64)
+    }
+    fn mean_of_power<B: Number>(self, log: u32) -> B {
+        self.mean(1 << log)
     }
 }

@@ -87,7 +87,13 @@ impl Blocks {
                 self.sum(input, &block, tile, sums);
                 let n = lines * tile.width as u64;
                 let at = tile.x * samples + tile.samples.start;
-                output[at..at + sums.len()].iter_mut().zip(&*sums).for_each(|(mean, sum)| *mean = sum.mean(n));
+                let output = output[at..at + sums.len()].iter_mut().zip(&*sums);
+                if n.is_power_of_two() {
+                    let log = n.trailing_zeros();
+                    output.for_each(|(mean, sum)| *mean = sum.mean_of_power(log));
+                } else {
+                    output.for_each(|(mean, sum)| *mean = sum.mean(n));
+                }
             }
         }
     }
@@ -132,7 +138,9 @@ impl Blocks {
 fn add_line<T: Number, A: Total>(line: &[T], tile: &Tile, samples: usize, first: bool, sums: &mut [A]) {
     match (samples, tile.width) {
         (1, 1) => put(sums, line.iter().map(|&a| A::of(a)), first),
-        (1, 2) => put(sums, line.chunks_exact(2).map(|pair| A::of(pair[0]).plus(A::of(pair[1]))), first),
+        (1, 2) => blocks::<T, A, 2>(line, first, sums),
+        (1, 3) => blocks::<T, A, 3>(line, first, sums),
+        (1, 4) => blocks::<T, A, 4>(line, first, sums),
         (3, 2) => pairs::<T, A, 3>(line, first, sums),
         (4, 2) => pairs::<T, A, 4>(line, first, sums),
         _ => {
@@ -145,6 +153,12 @@ fn add_line<T: Number, A: Total>(line: &[T], tile: &Tile, samples: usize, first:
             put(sums, values, first);
         }
     }
+}
+
+/// Blocks of `W` pixels of one sample.
+fn blocks<T: Number, A: Total, const W: usize>(line: &[T], first: bool, sums: &mut [A]) {
+    let rows = line.as_chunks::<W>().0.iter();
+    put(sums, rows.map(|row| row[1..].iter().fold(A::of(row[0]), |sum, &a| sum.plus(A::of(a)))), first);
 }
 
 /// Pairs of pixels of `S` samples.
