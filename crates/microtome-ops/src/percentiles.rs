@@ -118,7 +118,7 @@ impl Percentiles {
         let bits = 8 * found.dtype.size() as u32;
         let fits = |wanted: &Wanted| wanted.prefix.checked_shr(found.known).unwrap_or(0) == 0;
         let sound = !found.dtype.is_complex() && (1..bits).contains(&found.known) && found.wanted.iter().all(fits);
-        if !sound || !ordered || found.wanted.len() != ranks(&self.of, found.count).len() {
+        if !sound || !ordered || found.count == 0 || found.wanted.len() != ranks(&self.of, found.count).len() {
             return Err(state("parameters of a later pass contradict each other"));
         }
         Ok(())
@@ -173,17 +173,19 @@ fn place(of: f64, count: u64) -> PlaceInOrder {
     let last = count - 1;
     let index = last as f64 * (of / 100.0);
     let low = index.floor() as u64;
-    if low >= last {
-        return PlaceInOrder { low: last, high: last, between: 0.0 };
+    let between = index - index.floor();
+    if low >= last || between == 0.0 {
+        let low = low.min(last);
+        return PlaceInOrder { low, high: low, between: 0.0 };
     }
-    PlaceInOrder { low, high: low + 1, between: index - index.floor() }
+    PlaceInOrder { low, high: low + 1, between }
 }
 
 impl PlaceInOrder {
     /// As NumPy goes from one value to the next: from the nearer of the two.
     fn value(&self, at: impl Fn(u64) -> f64) -> f64 {
         let (a, b) = (at(self.low), at(self.high));
-        if a == b || self.between == 0.0 {
+        if a == b {
             a
         } else if self.between < 0.5 {
             a + (b - a) * self.between

@@ -143,3 +143,22 @@ fn histograms_that_have_no_sense_are_refused() {
     assert_eq!(histogram(3, None, &[f32::NAN]), Err(OpError::NoValue { summary: "histogram" }));
     assert_eq!(histogram(3, Some((0.0, 1.0)), &[f32::NAN]), Err(OpError::NoValue { summary: "histogram" }));
 }
+
+#[test]
+fn parameters_of_a_later_pass_that_contradict_each_other_are_refused() {
+    let build = |found: Value| build_summary("percentiles", &json!({"of": [50.0], "found": found}));
+    let wanted = |prefix: u64| json!({"prefix": prefix, "rest": 0});
+    let found = |count: u64, known: u64, wanted: Value| json!({"dtype": "uint32", "count": count, "known": known, "wanted": wanted});
+    assert!(build(found(3, 16, json!([wanted(7)]))).is_ok());
+    for bad in [
+        found(0, 16, json!([])),
+        found(3, 0, json!([wanted(0)])),
+        found(3, 32, json!([wanted(7)])),
+        found(3, 16, json!([wanted(1 << 16)])),
+        found(3, 16, json!([wanted(7), wanted(8)])),
+        found(4, 16, json!([wanted(8), wanted(7)])),
+        json!({"dtype": "complex64", "count": 3, "known": 16, "wanted": [wanted(7)]}),
+    ] {
+        assert!(matches!(build(bad.clone()), Err(OpError::State { .. })), "{bad}");
+    }
+}
