@@ -85,7 +85,9 @@ impl Evaluator<'_> {
                     self.input(id, &needed, read).map(|v| v.into_own(self.pool))
                 }
             },
-            LayerKind::Rechunk | LayerKind::Store => self.input(id, region, read).map(|v| v.into_own(self.pool)),
+            LayerKind::Rechunk | LayerKind::Store | LayerKind::Summarise(_) => {
+                self.input(id, region, read).map(|v| v.into_own(self.pool))
+            }
         }
     }
 

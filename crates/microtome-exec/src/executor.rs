@@ -16,12 +16,15 @@ use crate::error::RunError;
 use crate::keeper::Record;
 use crate::options::{MOST_THREADS, RunOptions};
 use crate::scheduler::{Command, Event, Job, Scheduler, Setup};
+use crate::summarise::Gathering;
 use crate::values::SharedValues;
 
 /// Where the result goes.
 pub(crate) enum Target<'a> {
     /// Write units of a sink for each top, which are the arrays of an output from `first` on; and what remembers them.
     Store { sinks: &'a [&'a dyn Sink], first: usize, record: &'a dyn Record },
+    /// Pixels of a summary.
+    Summarise(&'a Gathering<'a>),
     /// Chunks of the top layer, into memory.
     Collect(&'a MemorySink),
 }

@@ -20,6 +20,7 @@ mod plan;
 mod report;
 mod scheduler;
 mod storing;
+mod summarise;
 mod values;
 mod watch;
 mod window;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use microtome_array::Pixels;
 use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Stage, StageOptions};
 use microtome_io::{MemorySink, Output, Sink};
-use microtome_ops::Op;
+use microtome_ops::{Op, Summary};
 
 use crate::error::RunError;
 use crate::executor::{self, Target};
@@ -15,6 +15,7 @@ use crate::options::RunOptions;
 use crate::passes::{Pass, Pyramid};
 use crate::report::RunReport;
 use crate::storing::Storing;
+use crate::summarise::{self, answer_all, summarise};
 
 /// A lazy array with its output.
 #[derive(Debug)]
@@ -22,8 +23,9 @@ pub struct Plan<'a> {
     array: LazyArray,
     /// What makes each level of a pyramid from the one below.
     steps: Vec<Arc<dyn Op>>,
-    /// The full resolution alone.
+    /// The full resolution alone, and how it is laid out.
     stage: Stage,
+    layout: StageOptions,
     output: Option<&'a dyn Output>,
 }
 
@@ -45,7 +47,7 @@ impl<'a> Plan<'a> {
             ..StageOptions::default()
         };
         let stage = Stage::new(array, &options);
-        Plan { array: array.clone(), steps, stage, output: Some(output) }
+        Plan { array: array.clone(), steps, stage, layout: options, output: Some(output) }
     }
 
     /// A plan that computes an array into memory.
@@ -55,8 +57,9 @@ impl<'a> Plan<'a> {
 
     /// A plan that computes an array into memory, laid out in a given way; the sink of the options is not used.
     pub fn compute_with(array: &LazyArray, options: &StageOptions) -> Plan<'static> {
-        let stage = Stage::new(array, &StageOptions { sink: None, ..options.clone() });
-        Plan { array: array.clone(), steps: Vec::new(), stage, output: None }
+        let layout = StageOptions { sink: None, ..options.clone() };
+        let stage = Stage::new(array, &layout);
+        Plan { array: array.clone(), steps: Vec::new(), stage, layout, output: None }
     }
 
     /// The stage that stores the full resolution alone; all there is, unless the plan is a pyramid.
@@ -98,6 +101,9 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`GraphError::Memory`] if the plan does not fit the budget.
     pub fn admit(&self, options: &RunOptions) -> Result<Admission, GraphError> {
+        if let Some((pixels, summary)) = self.array.asking() {
+            summarise::lay_out(&pixels, &summary, options)?;
+        }
         if let Some(output) = self.output {
             let passes = self.pyramid_of(output).passes(options)?;
             let most = passes.into_iter().map(|pass| pass.admission).max_by_key(|a| a.projected_peak);
@@ -122,8 +128,15 @@ impl<'a> Plan<'a> {
         if let Some(report) = storing.finished()? {
             return Ok(report);
         }
-        let passes = self.pyramid_of(output).passes(options)?;
-        storing.run(|record, resumed| self.run_passes(output, passes, (record, resumed), options))
+        // What cannot fit is refused before anything is read.
+        self.admit(options)?;
+        storing.run(|record, resumed| {
+            let (array, mut report) = answer_all(&self.array, options)?;
+            let plan = Plan::pyramid(&array, self.steps.clone(), output);
+            let passes = plan.pyramid_of(output).passes(options)?;
+            report.then(&plan.run_passes(output, passes, (record, resumed), options)?);
+            Ok(report)
+        })
     }
 
     fn run_passes(
@@ -156,6 +169,9 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// As [`Plan::run`].
     pub fn collect(&self, options: &RunOptions) -> Result<(Pixels, RunReport), RunError> {
+        if self.array.asking().is_some() {
+            return self.collect_answered(options);
+        }
         let admission = self.admit(options)?;
         let top = &self.stage.get(self.stage.top()).layer;
         let memory = MemorySink::new(top.spec, top.grid.chunk()).map_err(GraphError::Array)?;
@@ -164,9 +180,49 @@ impl<'a> Plan<'a> {
         let report = timed(&self.stage, &target, &admission, top.spec.bytes(), options)?;
         Ok((memory.into_pixels(), report))
     }
+
+    fn collect_answered(&self, options: &RunOptions) -> Result<(Pixels, RunReport), RunError> {
+        self.admit(options)?;
+        let (array, mut report) = answer_all(&self.array, options)?;
+        let (pixels, rest) = Plan::compute_with(&array, &self.layout).collect(options)?;
+        report.then(&rest);
+        Ok((pixels, report))
+    }
+
+    /// The answer of a summary of all pixels of an array: a JSON value that the summary describes.
+    ///
+    /// # Errors
+    /// As [`Plan::run`]; and what the summary says, as where there is nothing to summarise.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use microtome_array::{ArraySpec, ChunkDims, PixelType, Shape};
+    /// use microtome_exec::{Plan, RunOptions};
+    /// use microtome_graph::{LazyArray, Selection};
+    /// use microtome_ops::Percentiles;
+    /// let shape = Shape::new([1, 1, 3, 64, 64, 1])?;
+    /// let image = Arc::new(microtome_io::SyntheticReader::new(ArraySpec { shape, dtype: PixelType::U8 }));
+    /// let stack = LazyArray::source(image, &Selection::default(), &ChunkDims::default())?;
+    /// let median = Arc::new(Percentiles::new(vec![50.0])?);
+    /// let (answer, report) = Plan::summarise(&stack, median, &RunOptions::default())?;
+    /// assert_eq!(answer["count"], 3 * 64 * 64);
+    /// assert_eq!(report.bytes_read, 3 * 64 * 64); // 8-bit pixels are read once
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn summarise(
+        array: &LazyArray,
+        summary: Arc<dyn Summary>,
+        options: &RunOptions,
+    ) -> Result<(serde_json::Value, RunReport), RunError> {
+        let (array, mut report) = answer_all(array, options)?;
+        let (answer, rest) = summarise(&array, summary, options)?;
+        report.then(&rest);
+        Ok((answer, report))
+    }
 }
 
-fn timed(
+pub(crate) fn timed(
     stage: &Stage,
     target: &Target<'_>,
     admission: &Admission,

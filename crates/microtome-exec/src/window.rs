@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use microtome_array::{ChunkGrid, Pixels, Region};
 use microtome_graph::{LayerKind, Task, TaskGraph};
 use microtome_io::{Sink, WriteContext};
+use microtome_ops::{OpError, SummaryState};
 use petgraph::Direction::{Incoming, Outgoing};
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -22,11 +23,23 @@ use crate::values::{LiveValues, Look};
 type Graph = DiGraph<Task, (), u32>;
 type Node = NodeIndex<u32>;
 
+/// What a window works with.
+struct Work<'w> {
+    live: &'w mut LiveValues,
+    tally: &'w mut Tally,
+    /// What is summarised, if anything is.
+    part: &'w mut Option<Box<dyn SummaryState>>,
+}
+
 impl Run<'_> {
     /// Runs a window.
     pub(crate) fn window(&self, groups: &Range<u64>) -> Result<(), RunError> {
         let graph = TaskGraph::without(self.stage, groups.clone(), &|top, unit| self.is_finished(top, unit));
         let graph = graph.graph();
+        let mut part = match self.target {
+            Target::Summarise(gathering) => Some(gathering.start().map_err(|e| self.summary_error(e))?),
+            Target::Store { .. } | Target::Collect(_) => None,
+        };
         let mut live = LiveValues::default();
         let mut tally = Tally::default();
         for node in graph.node_indices() {
@@ -37,7 +50,7 @@ impl Run<'_> {
             if self.stage.get(graph[node].layer).shared && !self.claim(graph, node) {
                 continue;
             }
-            self.node(graph, node, &mut live, &mut tally)?;
+            self.node(graph, node, &mut Work { live: &mut live, tally: &mut tally, part: &mut part })?;
             // One addition a unit of some size keeps progress fresh; tiny units are added up first.
             if tally.written > (1 << 20) || tally.units >= 1024 {
                 self.options.counters.add(&std::mem::take(&mut tally));
@@ -45,13 +58,16 @@ impl Run<'_> {
         }
         self.options.counters.add(&tally);
         debug_assert!(live.is_empty(), "every value was freed at its last consumer");
+        if let (Target::Summarise(gathering), Some(part)) = (self.target, part) {
+            gathering.add(groups, part).map_err(|e| self.summary_error(e))?;
+        }
         Ok(())
     }
 
     fn is_finished(&self, top: usize, unit: u64) -> bool {
         match self.target {
             Target::Store { first, record, .. } => record.is_finished(first + top, unit),
-            Target::Collect(_) => false,
+            Target::Collect(_) | Target::Summarise(_) => false,
         }
     }
 
@@ -98,41 +114,44 @@ impl Run<'_> {
     }
 
     /// Runs a task and frees what it was the last to need.
-    fn node(&self, graph: &Graph, node: Node, live: &mut LiveValues, tally: &mut Tally) -> Result<(), RunError> {
+    fn node(&self, graph: &Graph, node: Node, work: &mut Work<'_>) -> Result<(), RunError> {
         let task = graph[node];
         for input in graph.neighbors_directed(node, Incoming).map(|input| graph[input]) {
             if self.stage.get(input.layer).shared {
                 // Whoever makes it has failed: its error is the one that is told.
                 let value = self.shared.wait(&input).map_err(|_| RunError::Cancelled { done: 0, total: 0 })?;
-                live.borrow(input, value);
+                work.live.borrow(input, value);
             }
         }
         let consumers = graph.neighbors_directed(node, Outgoing).count();
-        self.caught(task, live, consumers, tally)?;
+        self.caught(task, work, consumers)?;
         for input in graph.neighbors_directed(node, Incoming).map(|input| graph[input]) {
-            if live.release(&input) {
+            if work.live.release(&input) {
                 self.shared.release(&input);
             }
         }
         Ok(())
     }
 
-    fn caught(&self, task: Task, live: &mut LiveValues, consumers: usize, tally: &mut Tally) -> Result<(), RunError> {
-        catch_unwind(AssertUnwindSafe(|| self.task(task, live, consumers, tally))).unwrap_or_else(|panic| {
+    fn caught(&self, task: Task, work: &mut Work<'_>, consumers: usize) -> Result<(), RunError> {
+        catch_unwind(AssertUnwindSafe(|| self.task(task, work, consumers))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().map(ToString::to_string);
             let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             Err(RunError::Panic { task: name(self.stage, task), message })
         })
     }
 
-    fn task(&self, task: Task, live: &mut LiveValues, consumers: usize, tally: &mut Tally) -> Result<(), RunError> {
+    fn task(&self, task: Task, work: &mut Work<'_>, consumers: usize) -> Result<(), RunError> {
         let this = self.stage.get(task.layer);
         let layer = &this.layer;
         let Some(region) = layer.grid.region(&layer.grid.index(task.chunk)) else { return Ok(()) };
+        let Work { live, tally, part } = work;
         let evaluator = Evaluator { stage: self.stage, pool: &self.buffers, width: self.width, task, live };
         tally.tasks += 1;
-        if matches!(layer.kind, LayerKind::Store) {
-            return self.store(&evaluator, &region, tally);
+        match (&layer.kind, part) {
+            (LayerKind::Store, _) => return self.store(&evaluator, &region, tally),
+            (LayerKind::Summarise(_), Some(part)) => return self.summarise(&evaluator, &region, part.as_mut(), tally),
+            _ => {}
         }
         let pixels = evaluator.layer(task.layer, &region, &mut tally.read)?;
         if task.layer == self.stage.top() {
@@ -146,18 +165,47 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Adds the pixels of a chunk to a summary, box by box.
+    fn summarise(
+        &self,
+        evaluator: &Evaluator<'_>,
+        chunk: &Region,
+        part: &mut dyn SummaryState,
+        tally: &mut Tally,
+    ) -> Result<(), RunError> {
+        let task = evaluator.task;
+        for region in self.boxes(evaluator, chunk)? {
+            let pixels = evaluator.input(task.layer, &region, &mut tally.read)?;
+            part.add(pixels.as_ref()).map_err(|e| self.summary_error(e))?;
+        }
+        Ok(())
+    }
+
+    fn summary_error(&self, source: OpError) -> RunError {
+        RunError::Op { task: self.stage.get(self.stage.top()).layer.name().to_owned(), source }
+    }
+
+    /// The boxes in which the pixels of a chunk or unit of the top are given away.
+    fn boxes(
+        &self,
+        evaluator: &Evaluator<'_>,
+        unit: &Region,
+    ) -> Result<impl Iterator<Item = Region> + use<>, RunError> {
+        let step = self.stage.get(evaluator.task.layer).step;
+        let boxes = ChunkGrid::new(unit.shape(), step).map_err(|e| evaluator.internal(e))?;
+        let origin = unit.origin();
+        Ok(boxes.all().iter().filter_map(move |index| boxes.region(&index)).map(move |part| part.shifted(&origin)))
+    }
+
     /// Fills a write unit, box by box.
     fn store(&self, evaluator: &Evaluator<'_>, unit: &Region, tally: &mut Tally) -> Result<(), RunError> {
         let task = evaluator.task;
         let Target::Store { sinks, first, record } = self.target else { return Ok(()) };
         let Some(top) = self.stage.top_position(task.layer) else { return Ok(()) };
         let this = self.stage.get(task.layer);
-        let boxes = ChunkGrid::new(unit.shape(), this.step).map_err(|e| evaluator.internal(e))?;
         let index = this.layer.grid.index(task.chunk);
         let mut writer = sinks[top].begin(index, &WriteContext { pool: &self.buffers })?;
-        for index in boxes.all().iter() {
-            let Some(part) = boxes.region(&index) else { continue };
-            let part = part.shifted(&unit.origin());
+        for part in self.boxes(evaluator, unit)? {
             let pixels = evaluator.input(task.layer, &part, &mut tally.read)?;
             writer.write(&part, pixels.as_ref())?;
         }

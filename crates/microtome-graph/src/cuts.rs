@@ -2,7 +2,7 @@
 
 use microtome_array::{Axis, Region};
 
-use crate::layer::{AxisMap, LayerId, LayerKind};
+use crate::layer::{AxisMap, LayerId};
 use crate::reads::AxisCut;
 use crate::stage::StageLayer;
 
@@ -31,7 +31,7 @@ pub(crate) fn of_layer(layers: &[StageLayer], id: LayerId, axis: Axis) -> AxisCu
 
 fn own(this: &StageLayer, region: &Region, axis: Axis) -> AxisCut {
     let unit = this.layer.grid.chunk().get(axis);
-    let within = if matches!(this.layer.kind, LayerKind::Store) { this.step.get(axis) } else { unit };
+    let within = if this.layer.is_end() { this.step.get(axis) } else { unit };
     AxisCut::new(region.len(axis), region.start(axis), unit, within)
 }
 

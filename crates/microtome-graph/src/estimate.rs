@@ -80,6 +80,7 @@ impl Estimate {
         let sources = |id: &LayerId| matches!(stage.get(*id).layer.kind, LayerKind::Source { .. });
         let chunks = stage.ids().filter(sources).map(|id| stage.get(id).demand.count()).sum();
         let tops = || stage.tops().iter().map(|&top| &stage.get(top).layer);
+        let units = |layer: &&Layer| !matches!(layer.kind, LayerKind::Summarise(_));
         let stored = |layer: &&Layer| matches!(layer.kind, LayerKind::Store);
         let source = stage.ids().find(sources).map(|id| stage.get(id).layer.spec.shape);
         Estimate {
@@ -90,7 +91,7 @@ impl Estimate {
             rule_of_thumb: source.as_ref().map_or(0, rule_of_thumb),
             bytes_read: layers.iter().map(|l| l.bytes_read).sum(),
             bytes_written: tops().filter(stored).map(|layer| layer.spec.bytes()).sum(),
-            units: tops().map(|layer| layer.grid.count()).sum(),
+            units: tops().filter(units).map(|layer| layer.grid.count()).sum(),
             groups: stage.groups().count(),
             layers,
         }

@@ -61,6 +61,7 @@ fn verdict(layers: &[StageLayer], index: usize, fusing: Fusing) -> (Option<Layer
     if Axis::ALL.iter().all(|&axis| aligned(this, over, axis)) {
         let note = match &over.layer.kind {
             LayerKind::Store => "streamed into the write units",
+            LayerKind::Summarise(_) => "streamed into the summary",
             LayerKind::Op(_) if over.layer.is_fold() => "streamed into the fold",
             _ => "one to one",
         };
@@ -141,7 +142,7 @@ fn step(layers: &[StageLayer], index: usize, part: Option<&Shape>) -> Shape {
     let granule = granule_below(layers, input.index());
     let bytes = below.spec.dtype.size() as u64;
     match &this.layer.kind {
-        LayerKind::Store => {
+        LayerKind::Store | LayerKind::Summarise(_) => {
             let part = part.copied().unwrap_or(unit);
             let least = PerAxis::from_fn(|a| {
                 let least = lcm(part.get(a), granule[a]);

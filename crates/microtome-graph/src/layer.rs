@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use microtome_array::{ArraySpec, Axis, ChunkGrid, PerAxis, Region};
 use microtome_io::{Place, Reader};
-use microtome_ops::{Body, Op, Reach};
+use microtome_ops::{Body, Op, Reach, Summary};
 
 /// Position of a layer in its stage; inputs come before their consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +46,8 @@ pub enum LayerKind {
     Rechunk,
     /// Gives write units to a sink.
     Store,
+    /// Adds pixels to a summary.
+    Summarise(Arc<dyn Summary>),
 }
 
 /// How the input pixels of a chunk lie on one axis.
@@ -67,6 +69,7 @@ impl Layer {
             LayerKind::Op(op) => op.name(),
             LayerKind::Rechunk => "rechunk",
             LayerKind::Store => "write",
+            LayerKind::Summarise(summary) => summary.name(),
         }
     }
 
@@ -74,7 +77,7 @@ impl Layer {
     pub fn input_region(&self, region: &Region, input: &ArraySpec) -> Region {
         match &self.kind {
             LayerKind::Op(op) => op.input_region(region, input),
-            LayerKind::Source { .. } | LayerKind::Rechunk | LayerKind::Store => *region,
+            LayerKind::Source { .. } | LayerKind::Rechunk | LayerKind::Store | LayerKind::Summarise(_) => *region,
         }
     }
 
@@ -82,7 +85,7 @@ impl Layer {
     pub fn output_region(&self, region: &Region, input: &ArraySpec) -> Region {
         match &self.kind {
             LayerKind::Op(op) => op.output_region(region, input),
-            LayerKind::Source { .. } | LayerKind::Rechunk | LayerKind::Store => *region,
+            LayerKind::Source { .. } | LayerKind::Rechunk | LayerKind::Store | LayerKind::Summarise(_) => *region,
         }
     }
 
@@ -98,6 +101,11 @@ impl Layer {
             },
             Body::Index => AxisMap::Shift(op.input_region(&self.spec.shape.region(), input).start(axis)),
         }
+    }
+
+    /// Whether pixels end here: they are given away box by box, and no value is kept.
+    pub fn is_end(&self) -> bool {
+        matches!(self.kind, LayerKind::Store | LayerKind::Summarise(_))
     }
 
     /// Whether it folds an axis away.
@@ -118,7 +126,7 @@ impl Layer {
         match &self.kind {
             LayerKind::Source { .. } | LayerKind::Rechunk => true,
             LayerKind::Op(op) => !matches!(op.body(), Body::Fold(_)),
-            LayerKind::Store => false,
+            LayerKind::Store | LayerKind::Summarise(_) => false,
         }
     }
 }

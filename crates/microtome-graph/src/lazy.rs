@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use microtome_array::{ArraySpec, Axis, ChunkDims, ChunkGrid, PerAxis, PixelType, Region, Shape};
 use microtome_io::{Place, Reader};
-use microtome_ops::{Body, Cast, Crop, Op, Project, Projection};
+use microtome_ops::{Body, Cast, Crop, Downsample, Factors, Gaussian, Op, Project, Projection, Shrink, Sigma, Summary};
 
 use crate::layer::{AxisMap, Layer, LayerKind};
 use crate::{Estimate, Fusing, GraphError, Stage, StageOptions, TaskGraph};
@@ -147,6 +147,66 @@ impl LazyArray {
     pub(crate) fn stored(&self, units: ChunkGrid) -> LazyArray {
         let layer = Layer { kind: LayerKind::Store, spec: self.spec(), grid: units };
         LazyArray::node(layer, vec![self.clone()])
+    }
+
+    /// This array given to a summary, chunk by chunk.
+    pub(crate) fn summarised(&self, summary: &Arc<dyn Summary>) -> LazyArray {
+        let kind = LayerKind::Summarise(Arc::clone(summary));
+        LazyArray::node(Layer { kind, spec: self.spec(), grid: self.grid() }, vec![self.clone()])
+    }
+
+    /// The first operation, from the source on, that asks for a summary: what it asks, and of which pixels.
+    pub fn asking(&self) -> Option<(LazyArray, Arc<dyn Summary>)> {
+        let below = self.0.inputs.iter().find_map(LazyArray::asking);
+        below.or_else(|| {
+            let LayerKind::Op(op) = &self.0.layer.kind else { return None };
+            Some((self.0.inputs.first()?.clone(), op.asks()?))
+        })
+    }
+
+    /// This array with the answer to what [`asking`](LazyArray::asking) gave.
+    ///
+    /// # Errors
+    /// [`GraphError::Op`] if nothing was asked, or the answer is none to it.
+    pub fn answered(&self, answer: &serde_json::Value) -> Result<LazyArray, GraphError> {
+        let mut layer = self.0.layer.clone();
+        let mut inputs = self.0.inputs.clone();
+        if let Some(input) = inputs.iter_mut().find(|input| input.asking().is_some()) {
+            *input = input.answered(answer)?;
+        } else if let LayerKind::Op(op) = &layer.kind {
+            layer.kind = LayerKind::Op(op.answered(answer)?);
+        }
+        Ok(LazyArray::node(layer, inputs))
+    }
+
+    /// Smoothed by a Gaussian of standard deviations in pixels, cut off after four of them; edges are mirrored.
+    ///
+    /// # Errors
+    /// [`GraphError::Op`] for a standard deviation that is none, and for complex and bool pixels.
+    pub fn gaussian(&self, sigma: Sigma) -> Result<LazyArray, GraphError> {
+        self.apply(Arc::new(Gaussian { sigma, truncate: 4.0, dtype: None }))
+    }
+
+    /// Made smaller by whole factors: each pixel is the mean of a block.
+    ///
+    /// # Errors
+    /// [`GraphError::Op`] for a factor of 0 and for complex pixels.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use microtome_array::{ArraySpec, ChunkDims, PixelType, Shape};
+    /// use microtome_graph::{LazyArray, Selection};
+    /// use microtome_ops::Factors;
+    /// let shape = Shape::new([1, 1, 4, 101, 64, 1])?;
+    /// let image = Arc::new(microtome_io::SyntheticReader::new(ArraySpec { shape, dtype: PixelType::U8 }));
+    /// let stack = LazyArray::source(image, &Selection::default(), &ChunkDims::default())?;
+    /// let half = stack.downsample(Factors { y: 2, x: 2, ..Factors::default() })?;
+    /// assert_eq!(half.shape().extents(), [1, 1, 4, 51, 32, 1]); // the last row has no partner
+    /// # Ok::<(), microtome_graph::GraphError>(())
+    /// ```
+    pub fn downsample(&self, factor: Factors) -> Result<LazyArray, GraphError> {
+        self.apply(Arc::new(Downsample { factor, method: Shrink::Mean }))
     }
 
     /// The image this array is read from, if it has just one.

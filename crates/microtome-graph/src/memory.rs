@@ -128,7 +128,7 @@ impl Stage {
     fn task_need(&self, id: LayerId, sink_scratch: u64) -> Need {
         let this = self.get(id);
         match this.layer.kind {
-            LayerKind::Store => {
+            LayerKind::Store | LayerKind::Summarise(_) => {
                 let mut need = self.input_need(id, &this.step);
                 need.peak += sink_scratch;
                 need
@@ -184,7 +184,7 @@ impl Stage {
                 }
             },
             LayerKind::Rechunk => self.input_need(id, shape),
-            LayerKind::Store => Need::default(),
+            LayerKind::Store | LayerKind::Summarise(_) => Need::default(),
         }
     }
 

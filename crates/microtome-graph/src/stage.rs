@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use microtome_array::{Axis, ChunkGrid, ChunkIndex, IndexBox, PerAxis, Region, Shape};
 use microtome_io::SinkSpec;
+use microtome_ops::Summary;
 use sha2::{Digest, Sha256};
 
 use crate::demand::IndexSet;
@@ -86,6 +87,11 @@ impl Stage {
         assert!(!arrays.is_empty(), "a stage stores something");
         let tops: Vec<_> = arrays.iter().map(|(array, sink)| (array.stored(sink.units), Some(sink.part))).collect();
         Stage::lay_out(&tops, fusing, groups::MOST_UNITS)
+    }
+
+    /// Lays out a pass over all pixels of an array for a summary. O(layers).
+    pub fn summarising(array: &LazyArray, summary: &Arc<dyn Summary>) -> Stage {
+        Stage::lay_out(&[(array.summarised(summary), None)], Fusing::Full, groups::MOST_UNITS)
     }
 
     fn lay_out(tops: &[(LazyArray, Option<Shape>)], fusing: Fusing, group_units: u64) -> Stage {
@@ -271,6 +277,9 @@ fn identity(layer: &StageLayer) -> serde_json::Value {
         LayerKind::Op(op) => serde_json::json!({"op": op.name(), "params": op.params(), "inputs": inputs}),
         LayerKind::Rechunk => serde_json::json!({"same": inputs}),
         LayerKind::Store => serde_json::json!({"store": inputs, "spec": spec}),
+        LayerKind::Summarise(summary) => {
+            serde_json::json!({"summary": summary.name(), "params": summary.params(), "inputs": inputs})
+        }
     }
 }
 

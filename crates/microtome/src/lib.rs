@@ -49,7 +49,8 @@ pub use microtome_io::{
     read_region,
 };
 pub use microtome_ops::{
-    self as ops, Cast, Crop, Downsample, Factors, Gaussian, Op, OpError, Project, Projection, Rescale, Shrink, Sigma,
+    self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,
+    Projection, Rescale, Shrink, Sigma, Summary, summarise,
 };
 pub use microtome_zarr::{
     Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create as create_zarr,
