@@ -56,7 +56,7 @@ fn a_contrast_between_percentiles_is_the_one_between_their_values() {
             let wanted: Arc<dyn Summary> = Arc::new(Percentiles::new(vec![low, high]).unwrap());
             let (answer, _) = Plan::summarise(&array, wanted, &options(1, None)).unwrap();
             let value = |n: usize| answer["values"][n].as_f64().unwrap();
-            if value(0) == value(1) {
+            if value(0) >= value(1) {
                 let error = Plan::compute(&asking, Fusing::Full).collect(&options(1, None)).unwrap_err();
                 prop_assert!(matches!(error, RunError::Graph(GraphError::Op(_))), "{}", error);
                 return Ok(());

@@ -138,7 +138,7 @@ impl Pyramid<'_> {
 #[derive(Debug)]
 struct Planned {
     info: ImageInfo,
-    part: u64,
+    scratch: u64,
 }
 
 impl Planned {
@@ -165,7 +165,7 @@ impl Planned {
         };
         let path = PathBuf::from(format!("{} (level {level}, to be written)", output.path().display()));
         let info = ImageInfo { path, scenes: vec![scene], ..ImageInfo::default() };
-        Planned { info, part: part.bytes(array.dtype) }
+        Planned { info, scratch: output.array(level).read_scratch_bytes() }
     }
 }
 
@@ -182,11 +182,11 @@ impl Reader for Planned {
         Err(ReadError::NotFound { path: self.info.path.clone() })
     }
 
-    /// Room for a stored chunk, encoded and decoded, and for samples that are put in order.
+    /// That of the stored level, and room for samples that are put in order.
     fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {
         let Ok((scene, _)) = self.level(at) else { return 0 };
         let samples = region.len(Axis::S) > 1;
         let reordered = if samples { BufferPool::charged(region.shape().bytes(scene.dtype)) } else { 0 };
-        reordered + 2 * BufferPool::charged(self.part + self.part / 64 + (64 << 10))
+        reordered.saturating_add(self.scratch)
     }
 }

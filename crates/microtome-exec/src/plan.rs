@@ -71,16 +71,21 @@ impl<'a> Plan<'a> {
         Pyramid { array: &self.array, steps: &self.steps, output, fusing: Fusing::Full }
     }
 
-    /// The exact counts and sizes of a run. O(layers), for each pass.
+    /// The exact counts and sizes of a run. O(layers), for each pass. Of a summary that an operation asks for the first pass
+    /// is counted; pixels of more than 16 bits take more.
     ///
     /// # Errors
     /// [`GraphError::Memory`] if the plan does not fit the budget.
     pub fn estimate_for(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
-        let Some(output) = self.output.filter(|_| !self.steps.is_empty()) else { return Ok(self.estimate()) };
-        let passes = self.pyramid_of(output).passes(options)?;
-        let mut estimates = passes.iter().map(|pass| Estimate::of(&pass.stage));
-        let first = estimates.next().unwrap_or_else(|| self.estimate());
-        Ok(estimates.fold(first, Estimate::then))
+        let asked = self.array.asking().map(|(pixels, summary)| Estimate::of(&Stage::summarising(&pixels, &summary)));
+        let passes = match self.output.filter(|_| !self.steps.is_empty()) {
+            Some(output) => self.pyramid_of(output).passes(options)?,
+            None => Vec::new(),
+        };
+        let stages = passes.iter().map(|pass| Estimate::of(&pass.stage));
+        let mut all = asked.into_iter().chain(stages).chain(passes.is_empty().then(|| self.estimate()));
+        let first = all.next().unwrap_or_else(|| self.estimate());
+        Ok(all.fold(first, Estimate::then))
     }
 
     /// The exact counts and sizes of storing the full resolution alone. O(layers).

@@ -114,6 +114,10 @@ impl MemorySink {
 }
 
 impl Sink for MemorySink {
+    fn read_scratch_bytes(&self) -> u64 {
+        0
+    }
+
     fn spec(&self) -> &SinkSpec {
         &self.spec
     }

@@ -52,6 +52,9 @@ pub trait Sink: Debug + Send + Sync {
     /// (see [`UnitWriter::write`]).
     fn scratch_bytes(&self, box_shape: &Shape) -> u64;
 
+    /// Most bytes of scratch that a read of what is stored here takes beside the pixels, once it is read back.
+    fn read_scratch_bytes(&self) -> u64;
+
     /// Starts a write unit.
     ///
     /// # Errors

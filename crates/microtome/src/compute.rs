@@ -1,14 +1,17 @@
 //! Running lazy arrays: the methods that join what is to be computed with how.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use microtome_array::Pixels;
 use microtome_exec::{Plan, Resume, RunError, RunOptions, RunReport};
-use microtome_graph::{Estimate, Fusing, LazyArray};
+use microtome_graph::{Estimate, Fusing, GraphError, LazyArray};
 use microtome_io::{Output, SceneInfo, Standing, WriteError};
-use microtome_zarr::{LevelSpec, OutputMeta, ZarrOptions};
+use microtome_ops::Op;
+use microtome_zarr::OutputMeta;
 
 use crate::describe;
+use crate::levels::{Pyramid, StoreOptions};
 
 /// Computes a lazy array, or stores it.
 pub trait Compute {
@@ -35,14 +38,14 @@ pub trait Compute {
     /// ```
     fn compute(&self, options: &RunOptions) -> Result<Pixels, RunError>;
 
-    /// Plans to store the array as OME-Zarr; nothing is written before [`Store::run`].
+    /// Plans to store the array as OME-Zarr, with levels of lower resolution; nothing is written before [`Store::run`].
     ///
     /// Channel names and pixel sizes follow from the image it is read from.
     ///
     /// # Errors
     /// [`WriteError`] if the output cannot hold the array. What stands in its way is told by [`Store::check`] and refused by
     /// [`Store::run`].
-    fn store(&self, path: impl AsRef<Path>, options: ZarrOptions) -> Result<Store, WriteError>;
+    fn store(&self, path: impl AsRef<Path>, options: impl Into<StoreOptions>) -> Result<Store, WriteError>;
 }
 
 impl Compute for LazyArray {
@@ -50,8 +53,8 @@ impl Compute for LazyArray {
         Plan::compute(self, Fusing::Full).collect(options).map(|(pixels, _)| pixels)
     }
 
-    fn store(&self, path: impl AsRef<Path>, options: ZarrOptions) -> Result<Store, WriteError> {
-        Store::of(self, path.as_ref(), describe(self).as_ref(), &options)
+    fn store(&self, path: impl AsRef<Path>, options: impl Into<StoreOptions>) -> Result<Store, WriteError> {
+        Store::of(self, path.as_ref(), describe(self).as_ref(), &options.into())
     }
 }
 
@@ -59,6 +62,7 @@ impl Compute for LazyArray {
 #[derive(Debug)]
 pub struct Store {
     array: LazyArray,
+    steps: Vec<Arc<dyn Op>>,
     output: Box<dyn Output>,
 }
 
@@ -72,11 +76,13 @@ impl Store {
         array: &LazyArray,
         path: &Path,
         scene: Option<&SceneInfo>,
-        options: &ZarrOptions,
+        options: &StoreOptions,
     ) -> Result<Store, WriteError> {
         let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
-        let output = microtome_zarr::create(path, &[LevelSpec::full(array.spec())], &meta, options)?;
-        Ok(Store { array: array.clone(), output: Box::new(output) })
+        let refused = |why| WriteError::Unsupported { path: path.to_owned(), why };
+        let Pyramid { specs, steps } = Pyramid::of(array, options.levels, refused)?;
+        let output = microtome_zarr::create(path, &specs, &meta, &options.zarr)?;
+        Ok(Store { array: array.clone(), steps, output: Box::new(output) })
     }
 
     /// Where it goes.
@@ -99,12 +105,15 @@ impl Store {
 
     /// The plan: counts, memory, refusal. O(layers).
     pub fn plan(&self) -> Plan<'_> {
-        Plan::store(&self.array, self.output.as_ref())
+        Plan::pyramid(&self.array, self.steps.clone(), self.output.as_ref())
     }
 
-    /// The exact counts and sizes. O(layers).
-    pub fn estimate(&self) -> Estimate {
-        self.plan().estimate()
+    /// The exact counts and sizes of a run, or why it is refused. O(layers), for each pass.
+    ///
+    /// # Errors
+    /// [`GraphError::Memory`] if it does not fit the budget.
+    pub fn estimate(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
+        self.plan().estimate_for(options)
     }
 
     /// Computes and stores; the output appears under its name when it is whole. See [`Plan::run`].

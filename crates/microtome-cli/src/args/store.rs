@@ -2,7 +2,10 @@
 
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
-use microtome::{Compression, Durability, Naming, PixelSize, Resume, RunOptions, Shape, ShardChoice, ZarrOptions};
+use microtome::{
+    Compression, Durability, Levels, Naming, PixelSize, Resume, RunOptions, Shape, ShardChoice, StoreOptions,
+    ZarrOptions,
+};
 
 use super::{pixel_size, source};
 use crate::error::CliError;
@@ -34,6 +37,15 @@ pub(crate) struct StoreArgs {
     /// Names of the output's channels, instead of what the image says: DAPI,GFP
     #[arg(long, value_name = "NAMES", env = "MICROTOME_CHANNEL_NAMES", hide_env = true, value_delimiter = ',')]
     channel_names: Option<Vec<String>>,
+    /// Levels of resolution, the full one among them; each halves Y and X of the one before. `auto`: until planes are at
+    /// most 256 pixels wide and high
+    #[arg(long, value_name = "N|auto", env = "MICROTOME_LEVELS", hide_env = true, default_value = "auto")]
+    #[arg(value_parser = levels)]
+    levels: Levels,
+    /// How pixels of a level are made of those of the one before
+    #[arg(long, value_name = "METHOD", env = "MICROTOME_DOWNSAMPLE", hide_env = true, default_value = "mean")]
+    #[arg(value_parser = PossibleValuesParser::new(["mean"]))]
+    downsample: String,
     /// Replace an output of this name
     #[arg(long, env = "MICROTOME_OVERWRITE", hide_env = true, value_parser = FalseyValueParser::new())]
     overwrite: bool,
@@ -55,8 +67,13 @@ impl StoreArgs {
         RunOptions { resume: self.resume, durability: self.durability, ..options }
     }
 
-    /// The options of the sink.
-    pub(crate) fn zarr(&self) -> Result<ZarrOptions, CliError> {
+    /// The options of the output.
+    pub(crate) fn options(&self) -> Result<StoreOptions, CliError> {
+        Ok(StoreOptions { zarr: self.zarr()?, levels: self.levels })
+    }
+
+    /// The options of a level.
+    fn zarr(&self) -> Result<ZarrOptions, CliError> {
         Ok(ZarrOptions {
             chunk: self.chunk_shape,
             shard: self.shard_shape.unwrap_or_default(),
@@ -111,6 +128,16 @@ fn durability(text: &str) -> Result<Durability, String> {
         "unit" => Ok(Durability::Unit),
         "none" => Ok(Durability::None),
         _ => Err("write batch, unit or none".to_owned()),
+    }
+}
+
+fn levels(text: &str) -> Result<Levels, String> {
+    match text {
+        "auto" => Ok(Levels::Auto),
+        _ => match text.parse() {
+            Ok(0) | Err(_) => Err("write a number from 1 on, or auto".to_owned()),
+            Ok(count) => Ok(Levels::Count(count)),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use microtome::{CancelToken, Durability, Image, LazyArray, Resume, RunOptions, Store, describe};
+use microtome::{CancelToken, Durability, Image, LazyArray, Resume, RunError, RunOptions, Store, describe};
 
 use crate::args::{Everywhere, SourceArgs, StoreArgs, check_target};
 use crate::error::CliError;
@@ -56,7 +56,7 @@ impl Job {
         if let Some(scene) = &mut scene {
             args.naming().apply(scene)?;
         }
-        let store = Store::of(&array, output, scene.as_ref(), &args.zarr()?)?;
+        let store = Store::of(&array, output, scene.as_ref(), &args.options()?)?;
         let RunOptions { resume, durability, .. } = args.keeping(RunOptions::default());
         Ok(Job { input: input.to_owned(), array, store, resume, durability })
     }
@@ -69,7 +69,7 @@ impl Job {
     /// Runs it and says what it did.
     pub(super) fn run(&self, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
         let options = self.options(everywhere);
-        let estimate = self.store.estimate();
+        let estimate = self.store.estimate(&options).map_err(RunError::from)?;
         let signal = stop_on_signal(options.cancel.clone());
         let progress = Progress::start(everywhere, &options.counters, &estimate);
         let result = self.store.run(&options);
@@ -112,5 +112,5 @@ fn stop_on_signal(cancel: CancelToken) -> Arc<AtomicI32> {
 /// Checks what can be checked before the input is opened.
 pub(super) fn check(output: &Path, args: &StoreArgs) -> Result<(), CliError> {
     check_target(output)?;
-    args.zarr().map(drop)
+    args.options().map(drop)
 }

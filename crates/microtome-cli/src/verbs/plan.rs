@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use microtome::{Fusing, GraphError, Stage, StageOptions, TaskGraph};
+use microtome::{Estimate, Fusing, GraphError, RunOptions, Stage, StageOptions, TaskGraph};
 
 use super::{Job, convert, project};
 use crate::args::{Everywhere, PlanArgs, PlannedVerb};
@@ -28,7 +28,10 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     if let Some(file) = &args.dot_tasks {
         write(file, &task_dot(&job)?)?;
     }
-    let (estimate, admission) = (plan.estimate(), plan.admit(&options));
+    // What is refused is shown all the same: as it would run with memory enough.
+    let enough = RunOptions { memory: u64::MAX / 4, ..options.clone() };
+    let estimate = plan.estimate_for(&options).or_else(|_| plan.estimate_for(&enough))?;
+    let admission = plan.admit(&options);
     if everywhere.json {
         output.json(&PlanJson::new(&job, &estimate, &admission, &options))?;
     } else if !everywhere.quiet {
@@ -43,7 +46,7 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
 fn task_dot(job: &Job) -> Result<String, CliError> {
     let sink = Some(job.store.output().array(0).spec().clone());
     let stage = Stage::new(&job.array, &StageOptions { sink, fusing: Fusing::None, ..StageOptions::default() });
-    let tasks = job.store.estimate().tasks;
+    let tasks = Estimate::of(&stage).tasks;
     if tasks > MOST_DRAWN {
         return Err(GraphError::TooManyTasks { tasks, limit: MOST_DRAWN }.into());
     }

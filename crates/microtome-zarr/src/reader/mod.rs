@@ -40,6 +40,13 @@ pub struct ZarrReader {
     shelf: Shelf,
 }
 
+/// What [`Reader::scratch_bytes`] says of an array, from its document alone; `None` for a document that is none.
+pub(crate) fn scratch_bytes(document: &serde_json::Value) -> Option<u64> {
+    let meta = meta::ArrayMeta::parse(document).ok()?;
+    let map = axes::unnamed(&meta.shape).ok()?;
+    Level::new(String::new(), meta, map, &Limits::default()).ok().map(|level| level.scratch_bytes())
+}
+
 /// Opens a Zarr folder from its metadata.
 ///
 /// # Errors

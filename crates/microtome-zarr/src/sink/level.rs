@@ -15,6 +15,7 @@ use super::unit::ZarrUnit;
 use super::{disk, document, scratch};
 use crate::codec::{Codec, Shelf};
 use crate::layout::Layout;
+use crate::reader;
 use crate::{LevelSpec, ZarrOptions};
 
 /// Most bytes in one stored chunk: what every codec and reader takes.
@@ -113,6 +114,11 @@ impl Sink for ZarrLevel {
 
     fn scratch_bytes(&self, box_shape: &Shape) -> u64 {
         scratch::bytes(&self.layout, self.codec.as_deref(), box_shape)
+    }
+
+    fn read_scratch_bytes(&self) -> u64 {
+        // What we write we can read; a plan that relied on it would otherwise be refused.
+        reader::scratch_bytes(&self.document).unwrap_or(u64::MAX >> 1)
     }
 
     fn begin<'a>(
