@@ -5,13 +5,13 @@
 
 #[path = "../../benches/benches/data/mod.rs"]
 mod data;
+mod watched;
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use data::Sample;
 use serde_json::Value;
+use watched::watched;
 
 const MIB: u64 = 1 << 20;
 const THREADS: u64 = 2;
@@ -34,7 +34,10 @@ fn an_image_larger_than_the_budget_is_projected_and_converted_within_the_promise
         let mut command = Command::new(&binary);
         command.args(verb).arg(&input).arg(&out).args(["--json", "--overwrite", "--memory", &budget.to_string()]);
         command.args(["--threads", &THREADS.to_string()]);
-        let (report, anonymous) = watched(command);
+        let (output, anonymous) = watched(command);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(anonymous > MIB, "the process was seen while it ran");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         let promise = budget * 105 / 100 + 64 * MIB + 8 * MIB * THREADS;
         println!("{verb:?}: {} MiB of {} MiB promised", anonymous / MIB, promise / MIB);
         assert!(anonymous <= promise, "{verb:?}: {anonymous} bytes of anonymous memory, {promise} promised");
@@ -43,25 +46,4 @@ fn an_image_larger_than_the_budget_is_projected_and_converted_within_the_promise
         assert!(number("projected_peak") <= budget, "{verb:?}: {report}");
         assert!(number("bytes_read") >= sample.bytes(), "{verb:?}: {report}");
     }
-}
-
-/// Runs a command to its end; gives its JSON and the most anonymous and shared memory it was seen with.
-fn watched(mut command: Command) -> (Value, u64) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
-    while child.try_wait().unwrap().is_none() {
-        most = most.max(anonymous(Path::new(&status)));
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(most > MIB, "the process was seen while it ran");
-    (serde_json::from_slice(&output.stdout).unwrap(), most)
-}
-
-fn anonymous(status: &Path) -> u64 {
-    let text = std::fs::read_to_string(status).unwrap_or_default();
-    let kib = |line: &str| line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-    text.lines().filter(|l| l.starts_with("RssAnon:") || l.starts_with("RssShmem:")).map(kib).sum::<u64>() << 10
 }

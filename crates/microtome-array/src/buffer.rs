@@ -74,6 +74,25 @@ impl std::fmt::Debug for Buffer {
     }
 }
 
+/// Bytes that count as lent by a pool and are allocated elsewhere.
+#[must_use = "the bytes are counted as long as this lives"]
+pub struct Charge {
+    bytes: u64,
+    pool: Arc<Inner>,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.pool.lock().stats.lent -= self.bytes;
+    }
+}
+
+impl std::fmt::Debug for Charge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Charge({} bytes)", self.bytes)
+    }
+}
+
 /// What a pool holds and has held, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
@@ -126,6 +145,26 @@ impl BufferPool {
         let bytes = BufferPool::charged(len as u64) as usize;
         let lines = self.0.lend(bytes).unwrap_or_else(|| bytemuck::allocation::zeroed_slice_box(bytes / LINE));
         Buffer { lines, len, pool: Some(Arc::clone(&self.0)) }
+    }
+
+    /// Counts bytes as lent that are allocated elsewhere (by a codec), until the loan is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome_array::BufferPool;
+    /// let pool = BufferPool::new(1 << 20);
+    /// let loan = pool.charge(5000);
+    /// assert_eq!(pool.stats().lent, 5000);
+    /// drop(loan);
+    /// assert_eq!(pool.stats(), microtome_array::PoolStats { lent: 0, idle: 0, peak_lent: 5000 });
+    /// ```
+    pub fn charge(&self, bytes: u64) -> Charge {
+        let mut state = self.0.lock();
+        state.stats.lent += bytes;
+        state.stats.peak_lent = state.stats.peak_lent.max(state.stats.lent);
+        state.shrink_to(self.0.limit);
+        drop(state);
+        Charge { bytes, pool: Arc::clone(&self.0) }
     }
 
     /// The bytes that a buffer of `len` bytes really takes: up to an eighth more, so that buffers of nearly equal

@@ -19,7 +19,7 @@ mod shape;
 mod spec;
 
 pub use axis::{Axis, PerAxis};
-pub use buffer::{Buffer, BufferPool, PoolStats};
+pub use buffer::{Buffer, BufferPool, Charge, PoolStats};
 pub use copy::copy_region;
 pub use dims::{ChunkDims, parse_size};
 pub use dtype::{Pixel, PixelType};

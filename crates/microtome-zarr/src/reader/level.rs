@@ -110,6 +110,17 @@ impl Level {
         total.max(BufferPool::charged(index)) + index
     }
 
+    /// Bytes that codecs take by themselves while a tile is decoded.
+    pub(super) fn work_bytes(&self) -> u64 {
+        let mut bytes = self.tile_bytes as u64;
+        let mut total = 0;
+        for codec in &self.meta.codecs {
+            total += codec.work_bytes(bytes);
+            bytes = codec.most_encoded(bytes);
+        }
+        total
+    }
+
     /// Extents at full size, for factors between levels.
     pub(super) fn shape(&self) -> Shape {
         self.spec.shape

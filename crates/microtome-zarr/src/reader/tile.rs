@@ -70,6 +70,7 @@ impl Tiles<'_> {
     /// Reads a region into `out`, tile by tile.
     pub(super) fn read(&self, region: &Region, out: &mut PixelsMut<'_>) -> Result<ReadCount, ReadError> {
         let mut lease = self.shelf.take();
+        let _own = self.pool.charge(self.level.work_bytes());
         let mut work = Work { tools: lease.tools(), count: ReadCount::default(), missing: false };
         let mut open: Option<Open> = None;
         let covering = self.level.tiles.covering(region);

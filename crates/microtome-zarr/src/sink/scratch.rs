@@ -17,9 +17,16 @@ pub(super) fn bytes(layout: &Layout, codec: Option<&dyn Codec>, box_shape: &Shap
     let chunk = BufferPool::charged(plain);
     let encoded = BufferPool::charged(codec.map_or(plain, |c| c.most_encoded(plain)));
     let reach = Reach::new(layout, box_shape);
-    let work = codec.map_or(0, |c| encoded + c.work_bytes(plain));
+    let output = codec.map_or(0, |_| encoded);
+    chunk + output + reach.open() * chunk + reach.held() * encoded + own_bytes(layout, codec)
+}
+
+/// Bytes that a unit takes outside the pool, as long as it is written: what its codec works with, its index, its file's
+/// buffer.
+pub(super) fn own_bytes(layout: &Layout, codec: Option<&dyn Codec>) -> u64 {
+    let work = codec.map_or(0, |c| c.work_bytes(layout.chunk.bytes(layout.array.dtype)));
     let parts = layout.parts().0.iter().product::<u64>();
-    chunk + work + reach.open() * chunk + reach.held() * encoded + parts * PER_PART + BUFFER as u64
+    work + parts * PER_PART + BUFFER as u64
 }
 
 /// How boxes and stored chunks meet inside a unit.

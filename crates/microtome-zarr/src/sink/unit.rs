@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use microtome_array::{
-    ArrayError, Axis, Buffer, BufferPool, ChunkGrid, ChunkIndex, IndexBox, PerAxis, PixelsRef, Region,
+    ArrayError, Axis, Buffer, BufferPool, Charge, ChunkGrid, ChunkIndex, IndexBox, PerAxis, PixelsRef, Region,
 };
 use microtome_io::{Receipt, UnitWriter, WriteError};
 
 use super::file::UnitFile;
 use super::level::ZarrLevel;
+use super::scratch;
 use crate::codec::{Damage, Lease};
 use crate::strided::{Block, c_strides, offset};
 
@@ -33,6 +34,8 @@ pub(super) struct ZarrUnit<'a> {
     sink: &'a ZarrLevel,
     pool: &'a BufferPool,
     tools: Lease<'a>,
+    /// What is not taken from the pool, counted all the same.
+    _own: Charge,
     unit: ChunkIndex,
     region: Region,
     grid: ChunkGrid,
@@ -69,6 +72,7 @@ impl<'a> ZarrUnit<'a> {
             sink,
             pool,
             tools: sink.shelf.take(),
+            _own: pool.charge(scratch::own_bytes(layout, sink.codec.as_deref())),
             unit,
             region,
             grid,
