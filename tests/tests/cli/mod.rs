@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this module")]
 
 pub mod processes;
+pub mod resumed;
 
 use std::ffi::OsString;
 use std::io::Write;
