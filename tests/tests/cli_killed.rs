@@ -144,6 +144,36 @@ fn killed_at_any_of_its_files_a_run_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn killed_while_it_replaces_an_output_a_run_leaves_the_old_one_or_the_new_one() {
+    if !has_strace("killed while it replaces an output") {
+        return;
+    }
+    let Some(subject) = Subject::new(FEW) else { return };
+    subject.bench.text("project fixtures/cells.ome.tif old.ome.zarr --axis z");
+    let old = cli::tree(&subject.bench.path("old.ome.zarr"));
+    for call in ["rename", "renameat2", "unlink", "unlinkat"] {
+        let mut n = 1;
+        loop {
+            let status =
+                Command::new("cp").arg("-a").arg(subject.bench.path("old.ome.zarr")).arg(subject.out()).status();
+            assert!(status.unwrap().success());
+            let (status, complaint) =
+                ended(&mut subject.traced(call, &format!("signal=SIGKILL:when={n}"), None, &["--overwrite"]));
+            let what = format!("killed at call {n} of {call} while replacing");
+            let is_old = subject.out().exists() && cli::tree(&subject.out()) == old;
+            assert!(is_old || subject.is_published(&what), "{what}: the old one is there or the new one");
+            if !was_killed(status) {
+                assert!(status.success() && !is_old, "{what}: {status} {complaint}");
+                subject.clear();
+                break;
+            }
+            subject.resume_over(&what, is_old);
+            n += if is_deep() { 1 } else { 1 + n / 2 };
+        }
+    }
+}
+
+#[test]
 fn asked_to_stop_a_run_stops_soon_and_says_how_to_go_on() {
     let Some(subject) = Subject::new(MANY) else { return };
     let whole = duration(&subject);

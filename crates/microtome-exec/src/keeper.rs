@@ -33,17 +33,17 @@ pub(crate) trait Record: Sync {
     /// Whether an earlier run finished some units.
     fn is_resuming(&self) -> bool;
 
-    /// Waits until all units that were finished are settled, and can be read back.
-    ///
-    /// # Errors
-    /// As [`finished`](Record::finished).
-    fn settle_all(&self) -> Result<(), RunError>;
-
     /// Takes the receipt of a unit; waits while too much is not settled.
     ///
     /// # Errors
     /// Any, once the keeper has failed: the keeper tells the reason itself.
     fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError>;
+
+    /// Waits until every unit that was handed over is settled: what must come before an array is read back.
+    ///
+    /// # Errors
+    /// As [`finished`](Record::finished).
+    fn flush(&self) -> Result<(), RunError>;
 }
 
 /// Keeps what a run finishes.
@@ -75,9 +75,9 @@ struct State {
     unsettled: (usize, u64),
     settled: u64,
     units: Vec<Vec<StoredUnit>>,
-    /// Somebody waits for all to be settled.
-    hurrying: bool,
     ending: bool,
+    /// Threads that wait in [`Record::flush`].
+    flushing: usize,
     failure: Option<RunError>,
     has_failed: bool,
 }
@@ -129,7 +129,8 @@ impl<'a> Keeper<'a> {
         loop {
             let age = state.since.map_or(Duration::ZERO, |since| since.elapsed());
             let large = state.waiting_bytes >= BATCH_BYTES || state.waiting.len() >= BATCH_UNITS;
-            if !state.waiting.is_empty() && (large || state.ending || state.hurrying || age >= BATCH_TIME) {
+            let urged = state.ending || state.flushing > 0;
+            if !state.waiting.is_empty() && (large || urged || age >= BATCH_TIME) {
                 state.waiting_bytes = 0;
                 state.since = None;
                 return Some(std::mem::take(&mut state.waiting));
@@ -220,17 +221,6 @@ impl Record for Keeper<'_> {
         self.resumed_units > 0
     }
 
-    fn settle_all(&self) -> Result<(), RunError> {
-        let mut state = self.state();
-        state.hurrying = true;
-        self.work.notify_all();
-        while !state.has_failed && state.unsettled.0 > 0 {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.hurrying = false;
-        if state.has_failed { Err(stopped(self.output)) } else { Ok(()) }
-    }
-
     fn is_finished(&self, array: usize, unit: u64) -> bool {
         self.resumed.get(array).and_then(|units| units.get(unit as usize)).copied().unwrap_or(false)
     }
@@ -262,10 +252,185 @@ impl Record for Keeper<'_> {
         self.work.notify_one();
         Ok(())
     }
+
+    fn flush(&self) -> Result<(), RunError> {
+        let mut state = self.state();
+        state.flushing += 1;
+        self.work.notify_all();
+        while !state.has_failed && state.unsettled.0 > 0 {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.flushing -= 1;
+        if state.has_failed { Err(stopped(self.output)) } else { Ok(()) }
+    }
 }
 
 /// Ends the run of whoever hands a unit to a keeper that has failed; the keeper's own error is what is told.
 fn stopped(output: &dyn Output) -> RunError {
     let why = "an earlier write unit could not be settled".to_owned();
     RunError::Write(WriteError::Encode { path: output.path().to_owned(), what: "a write unit".to_owned(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use microtome_array::{ArraySpec, PixelType, Shape};
+    use microtome_io::{Check, Completion, MemorySink, Prepare, ReadError, Reader, Sink, Standing};
+
+    use crate::journal::{Header, parse};
+
+    /// A sink of units of one pixel, as an output that counts and refuses.
+    #[derive(Debug)]
+    struct Counting {
+        sink: MemorySink,
+        journal: PathBuf,
+        settled: AtomicUsize,
+        /// Settles so many units, then fails once and would not fail again.
+        most: usize,
+        failed: AtomicUsize,
+    }
+
+    impl Counting {
+        fn new(folder: &Path, units: u64, most: usize) -> Counting {
+            let array = ArraySpec { shape: Shape::new([1, 1, 1, 1, units, 1]).unwrap(), dtype: PixelType::U8 };
+            let sink = MemorySink::new(array, Shape::new([1; 6]).unwrap()).unwrap();
+            let (settled, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            Counting { sink, journal: folder.join("journal"), settled, most, failed }
+        }
+
+        fn receipt(&self, unit: u64, stored_bytes: u64) -> Receipt {
+            let unit = self.sink.spec().units.index(unit);
+            Receipt { unit, pixel_bytes: 1, stored_bytes, crc32c: 7 }
+        }
+
+        fn recorded(&self) -> Vec<u64> {
+            let found = parse(&std::fs::read(&self.journal).unwrap()).unwrap();
+            assert!(!found.torn);
+            found.entries.iter().map(|entry| entry.unit).collect()
+        }
+    }
+
+    impl Output for Counting {
+        fn path(&self) -> &Path {
+            &self.journal
+        }
+        fn arrays(&self) -> usize {
+            1
+        }
+        fn array(&self, _n: usize) -> &dyn Sink {
+            &self.sink
+        }
+        fn parameters(&self) -> serde_json::Value {
+            serde_json::Value::Null
+        }
+        fn look(&self, _plan: &str, _resume: bool) -> Result<Standing, WriteError> {
+            Ok(Standing::Fresh)
+        }
+        fn journal(&self, _plan: &str) -> Option<PathBuf> {
+            Some(self.journal.clone())
+        }
+        fn prepare(&self, _how: &Prepare<'_>) -> Result<Standing, WriteError> {
+            Ok(Standing::Fresh)
+        }
+        fn settle(&self, units: &[(usize, Receipt)]) -> Result<(), WriteError> {
+            let settled = self.settled.fetch_add(units.len(), Ordering::SeqCst) + units.len();
+            if settled > self.most && self.failed.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Err(WriteError::os(&self.journal, "bring to the disk", std::io::Error::from_raw_os_error(28)));
+            }
+            Ok(())
+        }
+        fn check(&self, _array: usize, _receipt: &Receipt, _how: Check) -> Result<bool, WriteError> {
+            Ok(true)
+        }
+        fn reopen(&self, _array: usize) -> Result<Arc<dyn Reader>, ReadError> {
+            self.sink.reopen(0)
+        }
+        fn finish(&self, _completion: &Completion<'_>) -> Result<(), WriteError> {
+            Ok(())
+        }
+        fn abandon(&self) {}
+    }
+
+    /// Runs `work` beside a keeper of an output; gives what the keeper failed at.
+    fn keep(output: &Counting, durability: Durability, work: impl FnOnce(&Keeper<'_>) + Send) -> Option<RunError> {
+        let header = Header::new("abc", Vec::new(), vec![output.sink.spec().units.count()]);
+        let journal = Journal::create(&output.journal, &header, &[], false).unwrap();
+        let watch = Watch::none();
+        let keeper = Keeper::new(output, &watch, durability, Some(journal), &[]);
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| keeper.work());
+            work(&keeper);
+            keeper.end();
+            thread.join().unwrap();
+        });
+        keeper.failure()
+    }
+
+    #[test]
+    fn what_is_handed_over_is_settled_then_recorded_whatever_the_durability() {
+        for durability in [Durability::Batch, Durability::Unit, Durability::None] {
+            let folder = tempfile::tempdir().unwrap();
+            let output = Counting::new(folder.path(), 1000, usize::MAX);
+            let failure = keep(&output, durability, |keeper| {
+                for unit in 0..1000 {
+                    keeper.finished(0, &output.receipt(unit, 3)).unwrap();
+                }
+            });
+            assert!(failure.is_none());
+            assert_eq!(output.recorded(), (0..1000).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_units_and_by_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Counting::new(folder.path(), 2000, usize::MAX);
+        for bytes in [1, MOST_BYTES / 3, MOST_BYTES * 2] {
+            output.settled.store(0, Ordering::SeqCst);
+            keep(&output, Durability::Batch, |keeper| {
+                for unit in 0..2000 {
+                    keeper.finished(0, &output.receipt(unit, bytes)).unwrap();
+                    let waiting = unit as usize + 1 - output.settled.load(Ordering::SeqCst).min(unit as usize + 1);
+                    assert!(waiting <= MOST_UNITS, "{waiting} units wait");
+                    assert!(waiting as u64 * bytes <= MOST_BYTES + bytes, "{waiting} units of {bytes} bytes wait");
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn the_first_error_is_the_last_word() {
+        for durability in [Durability::Batch, Durability::Unit] {
+            let folder = tempfile::tempdir().unwrap();
+            let output = Counting::new(folder.path(), 5000, 300);
+            let failure = keep(&output, durability, |keeper| {
+                let handed = (0..5000).take_while(|unit| keeper.finished(0, &output.receipt(*unit, 3)).is_ok()).count();
+                assert!(handed < 1000, "units are refused after the error, not after {handed}");
+                assert!(keeper.flush().is_err());
+            });
+            assert!(failure.unwrap().to_string().contains("No space left on device"));
+            assert_eq!(output.failed.load(Ordering::SeqCst), 1, "nothing is settled after the error");
+            let recorded = output.recorded();
+            assert!(recorded.len() <= 300, "{} units are recorded", recorded.len());
+            assert_eq!(recorded, (0..recorded.len() as u64).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn flushing_waits_for_all_that_was_handed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Counting::new(folder.path(), 10, usize::MAX);
+        keep(&output, Durability::Batch, |keeper| {
+            for unit in 0..10 {
+                keeper.finished(0, &output.receipt(unit, 3)).unwrap();
+                keeper.flush().unwrap();
+                assert_eq!(output.settled.load(Ordering::SeqCst) as u64, unit + 1);
+                assert_eq!(keeper.kept(), unit + 1);
+            }
+        });
+    }
 }

@@ -135,6 +135,7 @@ impl<'a> Plan<'a> {
         }
         // What cannot fit is refused before anything is read.
         self.admit(options)?;
+        storing.mind_space((0..output.arrays()).map(|n| output.array(n).spec().array.bytes()).sum());
         storing.run(|record, resumed| {
             let (array, mut report) = answer_all(&self.array, options)?;
             let plan = Plan::pyramid(&array, self.steps.clone(), output);
@@ -158,7 +159,7 @@ impl<'a> Plan<'a> {
         for mut pass in passes {
             let first = pass.levels.start;
             if first > 0 {
-                record.settle_all()?;
+                record.flush()?;
                 let source = pyramid.above(output.reopen(first - 1)?, first)?;
                 pass = pyramid.pass(&source, pass.levels, options)?;
             }

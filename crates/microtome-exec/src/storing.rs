@@ -52,6 +52,19 @@ impl<'a> Storing<'a> {
         Ok(Some(RunReport { units_planned: units, units_resumed: units, ..RunReport::default() }))
     }
 
+    /// Says so if the pixels would not fit the free space as they are: compressed they may.
+    pub(crate) fn mind_space(&self, bytes: u64) {
+        let folder = self.output.path().parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let Ok(found) = rustix::fs::statvfs(folder) else { return };
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        if free < bytes && self.output.journal(self.plan).is_some() {
+            let folder = folder.display();
+            tracing::warn!(
+                "{free} bytes are free in {folder}, and {bytes} bytes of pixels are to be compressed into it"
+            );
+        }
+    }
+
     /// Stores what `work` hands to the record, and publishes it.
     pub(crate) fn run(
         self,
@@ -188,7 +201,8 @@ fn kept<T>(keeper: &Keeper<'_>, work: impl FnOnce(&dyn Record, u64) -> Result<T,
         let started = thread.spawn_scoped(scope, || keeper.work());
         started.map_err(|e| RunError::Threads { threads: 1, why: e.to_string() })?;
         let _end = End(keeper);
-        work(keeper, keeper.resumed())
+        let worked = work(keeper, keeper.resumed())?;
+        keeper.flush().map(|()| worked)
     })
 }
 

@@ -33,6 +33,12 @@ impl Watch {
         Watch { readers, next: Mutex::new(Instant::now()) }
     }
 
+    /// Of a run that reads nothing.
+    #[cfg(test)]
+    pub(crate) fn none() -> Watch {
+        Watch { readers: Vec::new(), next: Mutex::new(Instant::now()) }
+    }
+
     /// How the sources are found again.
     pub(crate) fn sources(&self) -> Vec<SourceSpec> {
         self.readers.iter().map(|reader| reader.source()).collect()

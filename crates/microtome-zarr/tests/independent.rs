@@ -7,10 +7,10 @@ use std::process::Command;
 
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, PixelType, Pixels, Shape, copy_region};
 use microtome_io::{
-    Channel, Completion, Limits, Output, PixelSize, Place, Prepare, Quantity, ReadError, Reader, SyntheticReader,
-    WriteContext, contract, read_region,
+    Channel, Completion, Limits, Output, PixelSize, Place, Prepare, Quantity, ReadError, Reader, StoredUnit,
+    SyntheticReader, WriteContext, contract, read_region,
 };
-use microtome_zarr::{Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions};
+use microtome_zarr::{Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -118,21 +118,30 @@ fn described(reader: &dyn Reader, entry: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// A sink that is filled with a synthetic image, box by box.
+/// An output of three levels, each filled with a synthetic image; gives the pixels of the first.
 fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
     let meta = OutputMeta {
         name: "synthetic".to_owned(),
         channels: (0..spec.shape.get(Axis::C)).map(|n| Channel { name: format!("C{n}"), color: None }).collect(),
         pixel_size: PixelSize { z: Some(0.5), y: Some(0.1), x: Some(0.1), unit: Some("micrometer".to_owned()) },
         time_increment: Some(Quantity { value: 30.0, unit: "second".to_owned() }),
-        downsampling: None,
+        downsampling: Some("mean".to_owned()),
     };
-    let pixels = whole(&SyntheticReader::new(spec), 0).unwrap();
-    let plan = "0123456789abcdef";
-    let output = microtome_zarr::create(path, &[LevelSpec::full(spec)], &meta, options).unwrap();
+    let reduced = |f| LevelSpec::reduced(spec, [1, 1, 1, f, f, 1]).unwrap();
+    let (plan, levels) = ("0123456789abcdef", [LevelSpec::full(spec), reduced(2), reduced(4)]);
+    let output = microtome_zarr::create(path, &levels, &meta, options).unwrap();
     output.prepare(&Prepare::fresh(plan)).unwrap();
-    let (sink, mut units) = (output.array(0), Vec::new());
-    let pool = BufferPool::new(1 << 24);
+    let units: Vec<_> = (0..levels.len()).map(|n| fill(&output, n)).collect();
+    output.finish(&Completion { plan, units: &units }).unwrap();
+    whole(&SyntheticReader::new(spec), 0).unwrap()
+}
+
+/// Fills an array with a synthetic image, unit by unit.
+fn fill(output: &ZarrOutput, array: usize) -> Vec<StoredUnit> {
+    let sink = output.array(array);
+    let spec = sink.spec().array;
+    let pixels = whole(&SyntheticReader::new(spec), 0).unwrap();
+    let (pool, mut units) = (BufferPool::new(1 << 24), Vec::new());
     for unit in sink.spec().units.all().iter() {
         let region = sink.spec().units.region(&unit).unwrap();
         let mut part = Pixels::zeroed(ArraySpec { shape: region.shape(), dtype: spec.dtype });
@@ -140,11 +149,10 @@ fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
         let mut writer = sink.begin(unit, &WriteContext { pool: &pool }).unwrap();
         writer.write(&region, part.as_ref()).unwrap();
         let receipt = writer.finish().unwrap();
-        units.push((&receipt).into());
-        output.settle(&[(0, receipt)]).unwrap();
+        units.push(StoredUnit::from(&receipt));
+        output.settle(&[(array, receipt)]).unwrap();
     }
-    output.finish(&Completion { plan, units: &[units] }).unwrap();
-    pixels
+    units
 }
 
 #[test]
@@ -176,6 +184,8 @@ fn outputs_are_read_by_zarr_python_and_valid_for_ome_zarr_models() {
         contract::reader(&reader, 3);
         let scene = &reader.info().scenes[0];
         assert_eq!((scene.channels[1].name.as_str(), scene.pixel_size.z), ("C1", Some(0.5)));
+        let factors: Vec<f64> = scene.levels.iter().map(|level| level.downsample[Axis::X.index()]).collect();
+        assert_eq!(factors, [1.0, 2.0, 4.0]);
         let Some(mut command) = script("read_zarr.py") else { return };
         let output = command.arg(&path).arg("--validate").output().unwrap();
         assert!(output.status.success(), "{dtype}: {}", String::from_utf8_lossy(&output.stderr));

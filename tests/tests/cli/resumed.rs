@@ -7,6 +7,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ pub struct Subject {
     gold: Vec<(PathBuf, Option<Vec<u8>>)>,
     hash: String,
     pub units: u64,
+    resumed: AtomicUsize,
 }
 
 impl Subject {
@@ -36,7 +38,7 @@ impl Subject {
         let args = args.split_whitespace().map(str::to_owned).collect();
         let units = report["units"]["planned"].as_u64().unwrap();
         std::fs::create_dir(bench.path("work")).unwrap();
-        Some(Subject { bench, input, args, gold, hash, units })
+        Some(Subject { bench, input, args, gold, hash, units, resumed: AtomicUsize::new(0) })
     }
 
     /// The folder with nothing in it but the output and what belongs to it.
@@ -118,9 +120,13 @@ impl Subject {
     }
 
     /// Goes on, and checks what must come of it; gives the report. The place is empty again afterwards.
+    ///
+    /// Every other time all bytes are verified: a unit must be what its record says, and so must not be redone then either.
     pub fn resume(&self, what: &str, more: &[&str]) -> Value {
         let (published, journaled) = (self.is_published(what), self.journaled());
-        let ran = Ran::of(&mut self.piped(&[&["--resume", "--json"], more].concat()));
+        let how =
+            if self.resumed.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { "--resume" } else { "--resume=verify" };
+        let ran = Ran::of(&mut self.piped(&[&[how, "--json"], more].concat()));
         assert_eq!(ran.code, 0, "{what}: {}", ran.stderr);
         let report: Value = serde_json::from_str(&ran.stdout).unwrap();
         let number = |name: &str| report["units"][name].as_u64().unwrap();
@@ -133,6 +139,19 @@ impl Subject {
         assert_eq!(left, ["out.ome.zarr"], "{what}: nothing is left beside the output");
         std::fs::remove_dir_all(self.out()).unwrap();
         report
+    }
+
+    /// The same where an old output may stand in the place, which must be replaced.
+    pub fn resume_over(&self, what: &str, is_old: bool) {
+        let journaled = self.journaled();
+        let ran = Ran::of(&mut self.piped(&["--resume", "--overwrite", "--json"]));
+        assert_eq!(ran.code, 0, "{what}: {}", ran.stderr);
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert!(!is_old || report["units"]["resumed"] == journaled, "{what}: {report}");
+        self.check_whole(what);
+        let left: Vec<_> = std::fs::read_dir(self.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["out.ome.zarr"], "{what}: nothing is left beside the output");
+        std::fs::remove_dir_all(self.out()).unwrap();
     }
 
     /// The command, whose answer is looked at.
