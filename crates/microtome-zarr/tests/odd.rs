@@ -86,6 +86,18 @@ fn an_array_alone_is_an_image_and_chunks_that_are_not_there_hold_the_fill_value(
 }
 
 #[test]
+fn a_document_that_is_written_to_or_gone_is_noticed() {
+    let document = v2(json!([4, 4]), json!([4, 4]));
+    let folder = Folder::new().json(".zarray", &document);
+    let reader = folder.open().unwrap();
+    reader.unchanged().unwrap();
+    fs::write(folder.path().join(".zarray"), with(document, "fill_value", json!(10)).to_string()).unwrap();
+    assert!(matches!(reader.unchanged(), Err(ReadError::Changed { .. })));
+    fs::remove_file(folder.path().join(".zarray")).unwrap();
+    assert!(reader.unchanged().unwrap_err().to_string().contains("gone"));
+}
+
+#[test]
 fn a_folder_that_is_gone_is_not_taken_for_fill_values() {
     let folder = Folder::new().json(".zarray", &v2(json!([3, 4]), json!([2, 3])));
     let reader = folder.open().unwrap();

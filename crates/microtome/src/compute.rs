@@ -120,6 +120,26 @@ impl Store {
     ///
     /// # Errors
     /// [`RunError`]; nothing is left under the output's name. With [`RunError::Kept`] an unfinished output stays beside it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::sync::Arc;
+    /// use microtome::prelude::*;
+    /// use microtome::{ArraySpec, Resume, SyntheticReader};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let out = folder.path().join("out.ome.zarr");
+    /// let shape = Shape::new([1, 2, 5, 64, 64, 1])?;
+    /// let image = Image::of(Arc::new(SyntheticReader::new(ArraySpec { shape, dtype: PixelType::U16 })));
+    /// let array = image.scene(0)?.array(&ChunkDims::default())?;
+    /// let options = RunOptions { resume: Resume::Yes, ..RunOptions::default() };
+    /// let first = array.store(&out, ZarrOptions::default())?.run(&options)?;
+    /// assert_eq!((first.units_written, first.units_resumed), (2, 0));
+    /// let again = array.store(&out, ZarrOptions::default())?.run(&options)?; // finished: nothing to do
+    /// assert_eq!((again.units_written, again.units_resumed), (0, 2));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
         self.plan().run(options)
     }

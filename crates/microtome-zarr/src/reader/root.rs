@@ -25,18 +25,17 @@ pub(super) struct Root {
     limits: Limits,
 }
 
-/// What tells a metadata document from another one under the same name.
+/// What tells a metadata document from another one under the same name. Inode numbers do not: some network file systems
+/// give a file another one when it has not been open for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    inode: (u64, u64),
     bytes: u64,
     modified: (i64, i64),
 }
 
 impl Identity {
     fn of(metadata: &std::fs::Metadata) -> Identity {
-        let (inode, modified) = ((metadata.dev(), metadata.ino()), (metadata.mtime(), metadata.mtime_nsec()));
-        Identity { inode, bytes: metadata.len(), modified }
+        Identity { bytes: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
     }
 }
 
@@ -124,7 +123,7 @@ impl Root {
         let changed = |why: &str| Err(ReadError::Changed { path: path.clone(), why: why.to_owned() });
         match std::fs::metadata(&path) {
             Ok(now) if Identity::of(&now) == identity => Ok(()),
-            Ok(_) => changed("it was written to, or another file has its name"),
+            Ok(_) => changed("another document has its name, or it was written to"),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => changed("it is gone"),
             Err(e) => Err(ReadError::os(&path, "look at", e)),
         }
