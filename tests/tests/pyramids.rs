@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use cases::{build, factors, shrink, simple_case};
 use microtome::{
-    ArraySpec, ChunkDims, Compute, Estimate, LazyArray, LevelSpec, Op, OutputMeta, Pixels, Plan, RunOptions, Shape,
-    ShardChoice, ZarrOptions, create_zarr,
+    ArraySpec, ChunkDims, Compute, Estimate, LazyArray, LevelSpec, MemorySink, Op, OutputMeta, Pixels, Plan,
+    RunOptions, Shape, ShardChoice, ZarrOptions, create_zarr,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -135,4 +135,27 @@ fn levels_of_an_image_are_made_from_pixels_that_are_read_once() {
     // In a budget that holds no level beside the first, that one is read back, and the others are made from it.
     let tight = plan.estimate_for(&options(1, least(&plan))).unwrap();
     assert_eq!(tight.bytes_read, 2 * array.spec().bytes(), "{tight}");
+}
+
+#[test]
+fn planes_become_columns_in_memory_for_a_few_of_them_by_being_read_again() {
+    let shape = Shape::new([1, 1, 64, 512, 512, 1]).unwrap();
+    let reader = microtome::SyntheticReader::new(ArraySpec { shape, dtype: microtome::PixelType::U16 })
+        .tiled(Shape::new([1, 1, 1, 64, 512, 1]).unwrap());
+    let array = LazyArray::source(Arc::new(reader), &microtome::Selection::default(), &ChunkDims::default()).unwrap();
+    let sink = || MemorySink::new(array.spec(), Shape::new([1, 1, 64, 128, 128, 1]).unwrap()).unwrap();
+    let (roomy, tight) = (options(1, 1 << 30), options(1, 4 << 20));
+    let all = sink();
+    let plan = Plan::store(&array, &all);
+    assert!((plan.estimate_for(&roomy).unwrap().times_read - 1.0).abs() < 1e-9);
+    assert!(plan.admit(&roomy).unwrap().projected_peak > 32 << 20, "all planes are held");
+    plan.run(&roomy).unwrap();
+    // 128 columns of rows of 512: each row is read for four of them.
+    let few = sink();
+    let plan = Plan::store(&array, &few);
+    assert!((plan.estimate_for(&tight).unwrap().times_read - 4.0).abs() < 1e-9);
+    let report = plan.run(&tight).unwrap();
+    assert_eq!(report.bytes_read, 4 * array.spec().bytes());
+    assert!(report.peak_memory <= 4 << 20);
+    assert_eq!(all.into_pixels().as_ref().bytes(), few.into_pixels().as_ref().bytes());
 }

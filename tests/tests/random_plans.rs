@@ -115,7 +115,11 @@ fn the_executor_runs_what_was_counted_and_pixels_do_not_depend_on_how() {
                 Err(GraphError::Memory { needed, .. }) => needed,
                 other => panic!("no memory is enough: {other:?}"),
             };
-            let (pixels, report) = tight.collect(&RunOptions { memory: least, ..options(2, None) }).unwrap();
+            let tightly = RunOptions { memory: least, ..options(2, None) };
+            let (pixels, report) = tight.collect(&tightly).unwrap();
+            let estimate = tight.estimate_for(&tightly).unwrap();
+            prop_assert_eq!((report.tasks_run, report.bytes_read), (estimate.fused, estimate.bytes_read));
+            prop_assert!(estimate.times_read > 0.0);
             prop_assert_eq!(pixels.as_ref().bytes(), expected.as_ref().bytes(), "a budget of {} bytes", least);
             prop_assert!(report.peak_memory <= least);
             let refused = tight.collect(&RunOptions { memory: least - 1, ..options(1, None) }).is_err();

@@ -24,6 +24,7 @@ use crate::options::RunOptions;
 #[derive(Debug)]
 pub(crate) struct Pass {
     pub(crate) levels: Range<usize>,
+    pub(crate) fusing: Fusing,
     pub(crate) stage: Stage,
     pub(crate) admission: Admission,
 }
@@ -62,7 +63,7 @@ impl Pyramid<'_> {
 
     /// The pass from a level that stores most levels: most of those that keep all threads busy, or of those that fit.
     fn longest(&self, source: &LazyArray, first: usize, options: &RunOptions) -> Result<Pass, GraphError> {
-        let alone = self.pass(source, first..first + 1, options)?;
+        let alone = self.alone(source, first, options)?;
         let mut best = alone;
         for end in first + 2..=self.count() {
             let Ok(pass) = self.pass(source, first..end, options) else { break };
@@ -73,6 +74,17 @@ impl Pyramid<'_> {
             best = pass;
         }
         Ok(best)
+    }
+
+    /// The pass that stores one level: each pixel read once if there is memory to hold what is needed again, else as often
+    /// as it is needed.
+    fn alone(&self, source: &LazyArray, level: usize, options: &RunOptions) -> Result<Pass, GraphError> {
+        let refused = match self.pass(source, level..level + 1, options) {
+            Err(error @ GraphError::Memory { .. }) if self.fusing == Fusing::Full => error,
+            done => return done,
+        };
+        let again = Pyramid { fusing: Fusing::Reread, ..*self };
+        again.pass(source, level..level + 1, options).map_err(|other| nearer(refused, other))
     }
 
     /// A pass that stores some levels, made from `source`: the pixels of the first of them.
@@ -90,7 +102,7 @@ impl Pyramid<'_> {
             .collect();
         let memory = stage.group_memory(&scratch);
         let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, 0)?;
-        Ok(Pass { levels, stage, admission })
+        Ok(Pass { levels, fusing: self.fusing, stage, admission })
     }
 
     fn stage(&self, source: &LazyArray, levels: &Range<usize>) -> Result<Stage, GraphError> {
@@ -132,6 +144,15 @@ impl Pyramid<'_> {
         let dims = ChunkDims::Shape(self.sink(level - 1).part);
         LazyArray::source(below, &Selection::default(), &dims)?.apply(Arc::clone(&self.steps[level - 1]))
     }
+}
+
+/// Of two refusals the one that needs less memory.
+pub(crate) fn nearer(one: GraphError, other: GraphError) -> GraphError {
+    let needed = |error: &GraphError| match error {
+        GraphError::Memory { needed, .. } => *needed,
+        _ => u64::MAX,
+    };
+    if needed(&other) < needed(&one) { other } else { one }
 }
 
 /// A stored level before it is stored: all that planning asks, and no pixels.

@@ -12,7 +12,7 @@ use crate::error::RunError;
 use crate::executor::{self, Target};
 use crate::keeper::Record;
 use crate::options::RunOptions;
-use crate::passes::{Pass, Pyramid};
+use crate::passes::{Pass, Pyramid, nearer};
 use crate::report::RunReport;
 use crate::storing::Storing;
 use crate::summarise::{self, answer_all, summarise};
@@ -78,12 +78,11 @@ impl<'a> Plan<'a> {
     /// [`GraphError::Memory`] if the plan does not fit the budget.
     pub fn estimate_for(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
         let asked = self.array.asking().map(|(pixels, summary)| Estimate::of(&Stage::summarising(&pixels, &summary)));
-        let passes = match self.output.filter(|_| !self.steps.is_empty()) {
-            Some(output) => self.pyramid_of(output).passes(options)?,
-            None => Vec::new(),
+        let stages = match self.output {
+            Some(output) => self.pyramid_of(output).passes(options)?.into_iter().map(|pass| pass.stage).collect(),
+            None => vec![self.in_memory(options)?.0],
         };
-        let stages = passes.iter().map(|pass| Estimate::of(&pass.stage));
-        let mut all = asked.into_iter().chain(stages).chain(passes.is_empty().then(|| self.estimate()));
+        let mut all = asked.into_iter().chain(stages.iter().map(Estimate::of));
         let first = all.next().unwrap_or_else(|| self.estimate());
         Ok(all.fold(first, Estimate::then))
     }
@@ -116,8 +115,23 @@ impl<'a> Plan<'a> {
                 return Ok(most);
             }
         }
+        self.in_memory(options).map(|(_, admission)| admission)
+    }
+
+    /// How the array is computed into memory: what is needed again is held if there is memory for it, else read again.
+    fn in_memory(&self, options: &RunOptions) -> Result<(Stage, Admission), GraphError> {
         let fixed = self.stage.get(self.stage.top()).layer.spec.bytes();
-        self.stage.admit(&self.stage.group_memory(&[]), options.threads.max(1) as u64, options.memory, fixed)
+        let admit =
+            |stage: &Stage| stage.admit(&stage.group_memory(&[]), options.threads.max(1) as u64, options.memory, fixed);
+        match admit(&self.stage) {
+            Err(refused) if self.layout.fusing == Fusing::Full => {
+                let again = StageOptions { fusing: Fusing::Reread, ..self.layout.clone() };
+                let stage = Stage::new(&self.array, &again);
+                let admission = admit(&stage).map_err(|other| nearer(refused, other))?;
+                Ok((stage, admission))
+            }
+            admission => Ok((self.stage.clone(), admission?)),
+        }
     }
 
     /// Runs the plan into its output, which appears under its name when it is whole. With [`Resume`](crate::Resume) it
@@ -161,7 +175,7 @@ impl<'a> Plan<'a> {
             if first > 0 {
                 record.flush()?;
                 let source = pyramid.above(output.reopen(first - 1)?, first)?;
-                pass = pyramid.pass(&source, pass.levels, options)?;
+                pass = Pyramid { fusing: pass.fusing, ..pyramid }.pass(&source, pass.levels, options)?;
             }
             let sinks: Vec<&dyn Sink> = pass.levels.clone().map(|level| output.array(level)).collect();
             let target = Target::Store { sinks: &sinks, first, record };
@@ -178,12 +192,12 @@ impl<'a> Plan<'a> {
         if self.array.asking().is_some() {
             return self.collect_answered(options);
         }
-        let admission = self.admit(options)?;
-        let top = &self.stage.get(self.stage.top()).layer;
+        let (stage, admission) = self.in_memory(options)?;
+        let top = &stage.get(stage.top()).layer;
         let memory = MemorySink::new(top.spec, top.grid.chunk()).map_err(GraphError::Array)?;
         options.counters.planned(top.grid.count());
         let target = Target::Collect(&memory);
-        let report = timed(&self.stage, &target, &admission, top.spec.bytes(), options)?;
+        let report = timed(&stage, &target, &admission, top.spec.bytes(), options)?;
         Ok((memory.into_pixels(), report))
     }
 

@@ -27,6 +27,9 @@ pub struct Estimate {
     pub rule_of_thumb: u64,
     /// Bytes of pixels decoded from sources, those read twice counted twice.
     pub bytes_read: u64,
+    /// How many times the pixels of needed chunks are decoded on average: 1 where each is read once, less where only parts
+    /// of chunks are needed.
+    pub times_read: f64,
     /// Bytes of pixels given to the sink.
     pub bytes_written: u64,
     /// Write units (shards, stored chunks); of an array computed into memory, its chunks.
@@ -90,6 +93,7 @@ impl Estimate {
             dask_optimized: 2 * chunks,
             rule_of_thumb: source.as_ref().map_or(0, rule_of_thumb),
             bytes_read: layers.iter().map(|l| l.bytes_read).sum(),
+            times_read: times_read(&layers),
             bytes_written: tops().filter(stored).map(|layer| layer.spec.bytes()).sum(),
             units: tops().filter(units).map(|layer| layer.grid.count()).sum(),
             groups: stage.groups().count(),
@@ -103,6 +107,7 @@ impl Estimate {
     #[must_use]
     pub fn then(mut self, next: Estimate) -> Estimate {
         self.layers.extend(next.layers);
+        self.times_read = times_read(&self.layers);
         self.tasks += next.tasks;
         self.fused += next.fused;
         self.chunks += next.chunks;
@@ -113,6 +118,12 @@ impl Estimate {
         self.groups += next.groups;
         self
     }
+}
+
+fn times_read(layers: &[LayerEstimate]) -> f64 {
+    let sources = || layers.iter().filter(|layer| layer.bytes_read > 0);
+    let (read, there): (u64, u64) = (sources().map(|l| l.bytes_read).sum(), sources().map(|l| l.bytes).sum());
+    if there == 0 { 1.0 } else { read as f64 / there as f64 }
 }
 
 fn layer_estimate(stage: &Stage, id: LayerId) -> LayerEstimate {

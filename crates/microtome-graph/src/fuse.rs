@@ -22,6 +22,9 @@ pub enum Fusing {
     /// Layers run inside their consumer where that costs nothing: what the executor runs.
     #[default]
     Full,
+    /// As `Full`, and sources are read by region however often that decodes the same pixels: for what does not fit the
+    /// budget otherwise.
+    Reread,
 }
 
 /// Reading by region instead of by chunk may decode this much more.
@@ -69,6 +72,9 @@ fn verdict(layers: &[StageLayer], index: usize, fusing: Fusing) -> (Option<Layer
     }
     match amplification(layers, LayerId(index as u32), consumer) {
         Some(factor) if factor <= MOST_AMPLIFICATION => (Some(consumer), "read by region"),
+        Some(_) if fusing == Fusing::Reread => {
+            (Some(consumer), "read by region, again and again: it does not fit memory")
+        }
         Some(_) => (None, "kept: reading by region would decode too much twice"),
         None => (None, "kept: several chunks need one of its chunks"),
     }

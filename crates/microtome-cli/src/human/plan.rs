@@ -21,7 +21,10 @@ pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>
     let (dask, thumb) = (count(estimate.dask_optimized), count(estimate.rule_of_thumb));
     let reading = format!("{dask} tasks in the optimised graph of reading alone");
     line("dask", format!("{reading}; the rule of thumb Σ 2·size says {thumb}, a sum; but chunks are a product"));
-    line("reads", format!("{} of pixels in {}", bytes(estimate.bytes_read), things(estimate.chunks, "chunk")));
+    line(
+        "reads",
+        format!("{} of pixels in {}{}", bytes(estimate.bytes_read), things(estimate.chunks, "chunk"), again(estimate)),
+    );
     let units = things(estimate.units, "write unit");
     let groups = things(estimate.groups, "group");
     let windows = things(options.windows(estimate.groups), "window");
@@ -68,4 +71,9 @@ fn row(layer: &LayerEstimate) -> [String; 7] {
         bytes(layer.bytes),
         how,
     ]
+}
+
+/// How often pixels are read, where it is worth a word.
+fn again(estimate: &Estimate) -> String {
+    if estimate.times_read < 1.05 { String::new() } else { format!(", each {:.1} times", estimate.times_read) }
 }
