@@ -145,6 +145,57 @@ pub fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(scale)
 }
 
+/// Writes a count with `_` between thousands.
+///
+/// # Examples
+/// ```
+/// use microtome_array::format_count;
+/// assert_eq!(format_count(999), "999");
+/// assert_eq!(format_count(91_226_112), "91_226_112");
+/// ```
+pub fn format_count(n: u64) -> String {
+    let digits = n.to_string();
+    let head = digits.len() % 3;
+    let mut out = digits[..head].to_owned();
+    for (place, group) in digits.as_bytes()[head..].chunks(3).enumerate() {
+        if head > 0 || place > 0 {
+            out.push('_');
+        }
+        out.extend(group.iter().map(|&b| char::from(b)));
+    }
+    out
+}
+
+/// Writes a size in binary units with three digits.
+///
+/// # Examples
+/// ```
+/// use microtome_array::format_size;
+/// assert_eq!(format_size(1), "1 byte");
+/// assert_eq!(format_size(1000), "1_000 bytes");
+/// assert_eq!(format_size(2_949_120), "2.81 MiB");
+/// assert_eq!(format_size(64 << 20), "64.0 MiB");
+/// assert_eq!(format_size(1_048_570), "1.00 MiB");
+/// assert_eq!(format_size(u64::MAX), "16.0 EiB");
+/// ```
+pub fn format_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    match bytes {
+        1 => return "1 byte".to_owned(),
+        0..1024 => return format!("{} bytes", format_count(bytes)),
+        _ => {}
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // A value that would be rounded up to 1024 and more goes into the next unit.
+    while value >= 1023.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
 impl fmt::Display for ChunkDims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

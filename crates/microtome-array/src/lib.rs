@@ -21,7 +21,7 @@ mod spec;
 pub use axis::{Axis, PerAxis};
 pub use buffer::{Buffer, BufferPool, Charge, PoolStats};
 pub use copy::copy_region;
-pub use dims::{ChunkDims, parse_size};
+pub use dims::{ChunkDims, format_count, format_size, parse_size};
 pub use dtype::{Pixel, PixelType};
 pub use error::ArrayError;
 pub use grid::{ChunkGrid, ChunkIndex, IndexBox};

@@ -31,7 +31,7 @@ pub use scene_choice::SceneError;
 
 pub use microtome_array::{
     ArrayError, ArraySpec, Axis, BufferPool, ChunkDims, ChunkGrid, PerAxis, Pixel, PixelType, Pixels, PixelsMut,
-    PixelsRef, Region, Shape, dispatch, parse_size,
+    PixelsRef, Region, Shape, dispatch, format_count, format_size, parse_size,
 };
 pub use microtome_exec::{
     CancelToken, Command, Counters, End, Event, Job, MOST_THREADS, Plan, Resume, RunError, RunOptions, RunReport,
