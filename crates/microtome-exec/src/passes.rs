@@ -20,13 +20,38 @@ use microtome_ops::Op;
 
 use crate::options::RunOptions;
 
-/// A pass: a stage and the levels it stores.
-#[derive(Debug)]
-pub(crate) struct Pass {
-    pub(crate) levels: Range<usize>,
-    pub(crate) fusing: Fusing,
-    pub(crate) stage: Stage,
-    pub(crate) admission: Admission,
+/// A pass of a plan: a stage, and the levels it stores.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// The levels, of a pyramid; the first of any other plan.
+    pub levels: Range<usize>,
+    /// Which layers are fused.
+    pub fusing: Fusing,
+    /// What is done.
+    pub stage: Stage,
+    /// What runs at once.
+    pub admission: Admission,
+    /// What each top's sink needs for a box, in bytes.
+    pub sink_scratch: Vec<u64>,
+    /// Why it stores no more levels; `None` where there are none.
+    pub limit: Option<PassLimit>,
+}
+
+/// Why a pass does not store the next level, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassLimit {
+    /// It would need more memory than there is.
+    Memory {
+        /// Bytes it would need.
+        needed: u64,
+    },
+    /// Values of its levels would be needed by several groups.
+    Sharing,
+    /// Fewer groups would run at once.
+    Slots {
+        /// As many as that.
+        slots: u64,
+    },
 }
 
 /// What passes are made from.
@@ -66,12 +91,21 @@ impl Pyramid<'_> {
         let alone = self.alone(source, first, options)?;
         let mut best = alone;
         for end in first + 2..=self.count() {
-            let Ok(pass) = self.pass(source, first..end, options) else { break };
-            let nested = pass.stage.layers().iter().all(|l| !(l.shared && l.layer.is_shrinking()));
-            if !nested || pass.admission.slots < best.admission.slots {
-                break;
-            }
-            best = pass;
+            let limit = match self.pass(source, first..end, options) {
+                Err(GraphError::Memory { needed, .. }) => PassLimit::Memory { needed },
+                Err(_) => PassLimit::Sharing,
+                Ok(pass) if pass.stage.layers().iter().any(|l| l.shared && l.layer.is_shrinking()) => {
+                    PassLimit::Sharing
+                }
+                Ok(pass) if pass.admission.slots < best.admission.slots => {
+                    PassLimit::Slots { slots: pass.admission.slots }
+                }
+                Ok(pass) => {
+                    best = pass;
+                    continue;
+                }
+            };
+            return Ok(Pass { limit: Some(limit), ..best });
         }
         Ok(best)
     }
@@ -102,7 +136,7 @@ impl Pyramid<'_> {
             .collect();
         let memory = stage.group_memory(&scratch);
         let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, 0)?;
-        Ok(Pass { levels, fusing: self.fusing, stage, admission })
+        Ok(Pass { levels, fusing: self.fusing, stage, admission, sink_scratch: scratch, limit: None })
     }
 
     fn stage(&self, source: &LazyArray, levels: &Range<usize>) -> Result<Stage, GraphError> {

@@ -78,11 +78,8 @@ impl<'a> Plan<'a> {
     /// [`GraphError::Memory`] if the plan does not fit the budget.
     pub fn estimate_for(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
         let asked = self.array.asking().map(|(pixels, summary)| Estimate::of(&Stage::summarising(&pixels, &summary)));
-        let stages = match self.output {
-            Some(output) => self.pyramid_of(output).passes(options)?.into_iter().map(|pass| pass.stage).collect(),
-            None => vec![self.in_memory(options)?.0],
-        };
-        let mut all = asked.into_iter().chain(stages.iter().map(Estimate::of));
+        let passes = self.passes(options)?;
+        let mut all = asked.into_iter().chain(passes.iter().map(|pass| Estimate::of(&pass.stage)));
         let first = all.next().unwrap_or_else(|| self.estimate());
         Ok(all.fold(first, Estimate::then))
     }
@@ -100,6 +97,17 @@ impl<'a> Plan<'a> {
         self.stage.hash(&all)
     }
 
+    /// The passes of a run: one, unless the plan is a pyramid whose levels do not all fit one. O(layers), for each pass.
+    ///
+    /// # Errors
+    /// [`GraphError::Memory`] if the plan does not fit the budget.
+    pub fn passes(&self, options: &RunOptions) -> Result<Vec<Pass>, GraphError> {
+        if let Some(output) = self.output {
+            return self.pyramid_of(output).passes(options);
+        }
+        Ok(vec![self.in_memory(options)?])
+    }
+
     /// What would run at once in the pass that takes most, and its projected peak, or the refusal.
     ///
     /// # Errors
@@ -108,29 +116,24 @@ impl<'a> Plan<'a> {
         if let Some((pixels, summary)) = self.array.asking() {
             summarise::lay_out(&pixels, &summary, options)?;
         }
-        if let Some(output) = self.output {
-            let passes = self.pyramid_of(output).passes(options)?;
-            let most = passes.into_iter().map(|pass| pass.admission).max_by_key(|a| a.projected_peak);
-            if let Some(most) = most {
-                return Ok(most);
-            }
-        }
-        self.in_memory(options).map(|(_, admission)| admission)
+        let most = self.passes(options)?.into_iter().map(|pass| pass.admission).max_by_key(|a| a.projected_peak);
+        most.map_or_else(|| self.in_memory(options).map(|pass| pass.admission), Ok)
     }
 
-    /// How the array is computed into memory: what is needed again is held if there is memory for it, else read again.
-    fn in_memory(&self, options: &RunOptions) -> Result<(Stage, Admission), GraphError> {
+    /// The pass that computes into memory: what is needed again is held if there is memory for it, else read again.
+    fn in_memory(&self, options: &RunOptions) -> Result<Pass, GraphError> {
         let fixed = self.stage.get(self.stage.top()).layer.spec.bytes();
-        let admit =
-            |stage: &Stage| stage.admit(&stage.group_memory(&[]), options.threads.max(1) as u64, options.memory, fixed);
-        match admit(&self.stage) {
+        let pass = |stage: Stage, fusing: Fusing| {
+            let memory = stage.group_memory(&[]);
+            let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, fixed)?;
+            Ok(Pass { levels: 0..1, fusing, stage, admission, sink_scratch: Vec::new(), limit: None })
+        };
+        match pass(self.stage.clone(), self.layout.fusing) {
             Err(refused) if self.layout.fusing == Fusing::Full => {
                 let again = StageOptions { fusing: Fusing::Reread, ..self.layout.clone() };
-                let stage = Stage::new(&self.array, &again);
-                let admission = admit(&stage).map_err(|other| nearer(refused, other))?;
-                Ok((stage, admission))
+                pass(Stage::new(&self.array, &again), Fusing::Reread).map_err(|other| nearer(refused, other))
             }
-            admission => Ok((self.stage.clone(), admission?)),
+            done => done,
         }
     }
 
@@ -192,7 +195,7 @@ impl<'a> Plan<'a> {
         if self.array.asking().is_some() {
             return self.collect_answered(options);
         }
-        let (stage, admission) = self.in_memory(options)?;
+        let Pass { stage, admission, .. } = self.in_memory(options)?;
         let top = &stage.get(stage.top()).layer;
         let memory = MemorySink::new(top.spec, top.grid.chunk()).map_err(GraphError::Array)?;
         options.counters.planned(top.grid.count());

@@ -28,7 +28,7 @@ pub enum Fusing {
 }
 
 /// Reading by region instead of by chunk may decode this much more.
-const MOST_AMPLIFICATION: f64 = 1.3;
+pub(crate) const MOST_AMPLIFICATION: f64 = 1.3;
 /// Bytes of input that a fold takes at a time: they and the accumulator stay in the second-level cache.
 const FOLD_BLOCK: u64 = 1 << 20;
 /// Bytes of pixels that a store takes at a time.
@@ -45,21 +45,23 @@ pub(crate) fn decide(layers: &mut [StageLayer], fusing: Fusing, parts: &HashMap<
             layers[index].fusing_note = "the result";
             continue;
         }
-        let (fused, note) = verdict(layers, index, fusing);
+        let (fused, note, amplification) = verdict(layers, index, fusing);
         layers[index].fused_into = fused;
         layers[index].fusing_note = note;
+        layers[index].amplification = amplification;
     }
 }
 
-fn verdict(layers: &[StageLayer], index: usize, fusing: Fusing) -> (Option<LayerId>, &'static str) {
+/// Into what a layer is fused, why, and, where that was weighed, how many times its source would be read by region.
+fn verdict(layers: &[StageLayer], index: usize, fusing: Fusing) -> (Option<LayerId>, &'static str, Option<f64>) {
     let this = &layers[index];
     if fusing == Fusing::None {
-        return (None, "fusing is off");
+        return (None, "fusing is off", None);
     }
-    let [consumer] = this.consumers[..] else { return (None, "kept: several layers need it") };
+    let [consumer] = this.consumers[..] else { return (None, "kept: several layers need it", None) };
     let over = &layers[consumer.index()];
     if this.layer.is_shrinking() && this.inputs.iter().any(|input| layers[input.index()].consumers.len() > 1) {
-        return (None, "kept: smaller than what it is made from");
+        return (None, "kept: smaller than what it is made from", None);
     }
     if Axis::ALL.iter().all(|&axis| aligned(this, over, axis)) {
         let note = match &over.layer.kind {
@@ -68,15 +70,16 @@ fn verdict(layers: &[StageLayer], index: usize, fusing: Fusing) -> (Option<Layer
             LayerKind::Op(_) if over.layer.is_fold() => "streamed into the fold",
             _ => "one to one",
         };
-        return (Some(consumer), note);
+        return (Some(consumer), note, None);
     }
-    match amplification(layers, LayerId(index as u32), consumer) {
-        Some(factor) if factor <= MOST_AMPLIFICATION => (Some(consumer), "read by region"),
+    let amplification = amplification(layers, LayerId(index as u32), consumer);
+    match amplification {
+        Some(factor) if factor <= MOST_AMPLIFICATION => (Some(consumer), "read by region", amplification),
         Some(_) if fusing == Fusing::Reread => {
-            (Some(consumer), "read by region, again and again: it does not fit memory")
+            (Some(consumer), "read by region, again and again: it does not fit memory", amplification)
         }
-        Some(_) => (None, "kept: reading by region would decode too much twice"),
-        None => (None, "kept: several chunks need one of its chunks"),
+        Some(_) => (None, "kept: reading by region would decode too much twice", amplification),
+        None => (None, "kept: several chunks need one of its chunks", None),
     }
 }
 

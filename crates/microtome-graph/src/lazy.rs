@@ -246,6 +246,35 @@ impl LazyArray {
     ///
     /// # Errors
     /// [`GraphError::TooManyTasks`] above 2^28 tasks.
+    ///
+    /// # Examples
+    /// All of petgraph works on it, for example an order to run in and the longest chain, which bounds what any number of
+    /// threads can do:
+    /// ```
+    /// use std::sync::Arc;
+    /// use microtome_array::{ArraySpec, Axis, ChunkDims, PixelType, Shape};
+    /// use microtome_graph::{LazyArray, Selection};
+    /// use microtome_io::SyntheticReader;
+    /// use microtome_ops::Projection;
+    /// use petgraph::{Direction::Incoming, algo::toposort};
+    ///
+    /// let spec = ArraySpec { shape: Shape::new([2, 1, 20, 64, 64, 1])?, dtype: PixelType::U8 };
+    /// let image = Arc::new(SyntheticReader::new(spec));
+    /// let stack = LazyArray::source(image, &Selection::default(), &ChunkDims::default())?;
+    /// let mip = stack.project(Axis::Z, Projection::Max)?.cast(PixelType::F32)?;
+    /// let tasks = mip.task_graph()?;
+    /// let graph = tasks.graph();
+    ///
+    /// let order = toposort(graph, None).expect("a task graph has no circle");
+    /// assert_eq!(order.len() as u64, mip.estimate().tasks); // 40 reads, 2 folds, 2 casts
+    /// let mut chain = vec![1; graph.node_count()];
+    /// for &task in &order {
+    ///     let inputs = graph.neighbors_directed(task, Incoming);
+    ///     chain[task.index()] = 1 + inputs.map(|input| chain[input.index()]).max().unwrap_or(0);
+    /// }
+    /// assert_eq!(chain.iter().max(), Some(&3)); // read, fold, cast: 44 tasks, 3 after each other
+    /// # Ok::<(), microtome_graph::GraphError>(())
+    /// ```
     pub fn task_graph(&self) -> Result<TaskGraph, GraphError> {
         let options = StageOptions { fusing: Fusing::None, ..StageOptions::default() };
         TaskGraph::whole(&Stage::new(self, &options))

@@ -21,9 +21,11 @@ mod lazy;
 mod lower;
 mod memory;
 mod reads;
+mod relation;
 mod stage;
 
 pub use demand::IndexSet;
+pub use draw::{Card, Drawing, Flow, Look, MOST_SHOWN, Panel};
 pub use error::GraphError;
 pub use estimate::{Estimate, LayerEstimate, rule_of_thumb};
 pub use fuse::Fusing;
@@ -31,4 +33,5 @@ pub use layer::{AxisMap, Layer, LayerId, LayerKind};
 pub use lazy::{LazyArray, Selection};
 pub use lower::{Task, TaskGraph};
 pub use memory::{Admission, GroupMemory};
+pub use relation::Relation;
 pub use stage::{Stage, StageLayer, StageOptions};

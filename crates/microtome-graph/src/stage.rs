@@ -61,6 +61,8 @@ pub struct StageLayer {
     pub fused_into: Option<LayerId>,
     /// Why it is or is not fused, in words.
     pub fusing_note: &'static str,
+    /// How many times its pixels the source below would decode if its consumer read it by region, where that decided.
+    pub amplification: Option<f64>,
     /// The box that one task computes at a time: of a fold in coordinates of its input, else of its result.
     pub step: Shape,
     /// Whether one of its values may be needed by several groups.
@@ -103,6 +105,22 @@ impl Stage {
         runs(&mut layers, &ids);
         let grouping = groups::group(&mut layers, &ids, group_units);
         Stage { layers, tops: ids, grouping }
+    }
+
+    /// The same layers with nothing fused, in groups of single units where that can be: the graph that `tasks.graph`
+    /// counts. O(layers).
+    #[must_use]
+    pub fn unfused(&self) -> Stage {
+        let mut layers = self.layers.clone();
+        for layer in &mut layers {
+            layer.fused_into = None;
+            layer.fusing_note = "fusing is off";
+            layer.runs = IndexSet::default();
+            layer.shared = false;
+        }
+        runs(&mut layers, &self.tops);
+        let grouping = groups::group(&mut layers, &self.tops, 1);
+        Stage { layers, tops: self.tops.clone(), grouping }
     }
 
     /// The layers, inputs before consumers.
@@ -310,6 +328,7 @@ fn visit(node: &Arc<Node>, seen: &mut HashMap<*const Node, LayerId>, layers: &mu
         runs: IndexSet::default(),
         fused_into: None,
         fusing_note: "",
+        amplification: None,
         step: node.layer.grid.chunk(),
         shared: false,
     });

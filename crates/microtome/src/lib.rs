@@ -34,12 +34,12 @@ pub use microtome_array::{
     PixelsRef, Region, Shape, dispatch, format_count, format_size, parse_size,
 };
 pub use microtome_exec::{
-    CancelToken, Command, Counters, End, Event, Job, MOST_THREADS, Plan, Resume, RunError, RunOptions, RunReport,
-    Scheduler, Setup, Snapshot, Ticket, Window, default_memory,
+    CancelToken, Command, Counters, End, Event, Job, MOST_THREADS, Pass, PassLimit, Plan, Resume, RunError, RunOptions,
+    RunReport, Scheduler, Setup, Snapshot, Ticket, Window, default_memory,
 };
 pub use microtome_graph::{
-    Admission, Estimate, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray, Selection, Stage,
-    StageOptions, Task, TaskGraph, rule_of_thumb,
+    Admission, Card, Drawing, Estimate, Flow, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray,
+    Look, MOST_SHOWN, Panel, Relation, Selection, Stage, StageOptions, Task, TaskGraph, rule_of_thumb,
 };
 pub use microtome_handler::{
     self as handler, ConnectError, Event as HandlerEvent, Future, Handler, LocalCluster, LocalClusterOptions,
