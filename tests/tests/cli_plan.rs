@@ -62,13 +62,50 @@ fn a_refused_plan_is_shown_with_its_refusal() {
 }
 
 #[test]
-fn the_layers_can_be_drawn() {
+fn the_layers_and_the_first_tasks_can_be_drawn() {
     let Some(bench) = Bench::new() else { return };
-    bench.text("plan project fixtures/cells.ome.tif mip.zarr --axis z --dot layers.dot --dot-tasks tasks.dot");
+    let plan = "plan project fixtures/cells.ome.tif mip.zarr --axis z";
+    bench.text(&format!("{plan} --svg plan.svg --dot plan.dot --dot-tasks tasks.dot --task-graph 2"));
     let read = |name: &str| std::fs::read_to_string(bench.path(name)).unwrap();
-    for name in ["layers.dot", "tasks.dot"] {
+    for name in ["plan.dot", "tasks.dot"] {
         assert!(read(name).starts_with("digraph"), "{}", read(name));
     }
-    assert!(read("tasks.dot").lines().count() > read("layers.dot").lines().count());
+    assert!(read("tasks.dot").lines().count() > read("plan.dot").lines().count());
+    let svg = read("plan.svg");
+    assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{svg}");
+    for part in [
+        "fixtures/cells.ome.tif → mip.zarr",
+        "60 tasks in the graph, 6 run; 6 write units in 6 groups",
+        "fold over z: 8 → 1; 8 chunks each",
+        "fused into project: streamed into the fold",
+        "tasks of groups 1 to 2 of 6, as they run",
+        "tasks of the first write unit, as the graph counts them",
+    ] {
+        assert!(svg.contains(part), "{part} is not in\n{svg}");
+        assert!(read("plan.dot").contains(part.split(';').next().unwrap()), "{part}");
+    }
+    bench.text(&format!("{plan} --svg layers.svg --task-graph 0"));
+    assert!(!read("layers.svg").contains("tasks of group"));
+    // A refused plan is drawn, too.
+    let args = [&plan.split_whitespace().collect::<Vec<_>>()[..], &["--memory", "64KiB", "--svg", "no.svg"]].concat();
+    assert_eq!(bench.run(&args).code, 6);
+    assert!(read("no.svg").contains("the plan is refused"));
     assert!(!bench.path("mip.zarr").exists());
+}
+
+#[test]
+fn json_has_the_graphs_that_are_drawn() {
+    let Some(bench) = Bench::new() else { return };
+    let plan = bench.json("plan project fixtures/cells.ome.tif mip.zarr --axis z --task-graph 3");
+    let pass = &plan["passes"][0];
+    let names: Vec<_> = pass["layers"].as_array().unwrap().iter().map(|layer| &layer["name"]).collect();
+    assert_eq!(names, ["read", "project", "write"]);
+    assert_eq!((&pass["layers"][0]["values"], &pass["layers"][2]["values"]), (&json!("streamed"), &json!("stored")));
+    let fold = json!({"from": 0, "to": 1, "label": "fold over z: 8 → 1", "chunks": 8, "kind": "fold", "axis": "Z", "extent": 8});
+    assert_eq!(pass["edges"][0], fold);
+    assert_eq!(pass["edges"][1]["kind"], "one_to_one");
+    let tasks = json!({"groups": 3, "tasks": 3, "left_out": 0, "edges": [], "nodes": [
+        {"layer": 2, "chunk": [0, 0, 0, 0, 0]}, {"layer": 2, "chunk": [0, 1, 0, 0, 0]}, {"layer": 2, "chunk": [0, 2, 0, 0, 0]},
+    ]});
+    assert_eq!(plan["task_graph"], tasks);
 }

@@ -82,9 +82,15 @@ pub(crate) struct InspectArgs {
 pub(crate) struct PlanArgs {
     #[command(subcommand)]
     pub(crate) verb: PlannedVerb,
-    /// Draw the layers as Graphviz DOT into FILE
+    /// Draw the layers, and the tasks of the first groups, as SVG into FILE
+    #[arg(long, global = true, value_name = "FILE", env = "MICROTOME_SVG", hide_env = true)]
+    pub(crate) svg: Option<PathBuf>,
+    /// The same drawing as Graphviz DOT
     #[arg(long, global = true, value_name = "FILE", env = "MICROTOME_DOT", hide_env = true)]
     pub(crate) dot: Option<PathBuf>,
+    /// Of how many groups of write units the tasks are drawn; 0 for none
+    #[arg(long, global = true, value_name = "N", env = "MICROTOME_TASK_GRAPH", hide_env = true, default_value_t = 1)]
+    pub(crate) task_graph: u64,
     /// Draw every task of the unfused graph as Graphviz DOT into FILE, of up to ten thousand tasks
     #[arg(long, global = true, value_name = "FILE", env = "MICROTOME_DOT_TASKS", hide_env = true)]
     pub(crate) dot_tasks: Option<PathBuf>,

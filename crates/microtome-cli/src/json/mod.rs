@@ -2,6 +2,7 @@
 
 mod checksum;
 mod cluster;
+mod graphs;
 mod image;
 mod plan;
 mod run;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 pub(crate) use checksum::{ImageSums, SceneSum};
 pub(crate) use cluster::{ClusterCheckJson, ClusterLocalJson};
+pub(crate) use graphs::Graphs;
 pub(crate) use image::{ImageJson, SceneJson, Tasks};
 pub(crate) use plan::PlanJson;
 pub(crate) use run::RunJson;

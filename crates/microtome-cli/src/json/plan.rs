@@ -3,8 +3,8 @@
 use microtome::{Admission, Estimate, GraphError, LayerEstimate, RunOptions, Shape};
 use serde::Serialize;
 
-use super::Tasks;
 use super::image::text;
+use super::{Graphs, Tasks};
 use crate::verbs::Job;
 
 /// What a verb would do.
@@ -33,6 +33,8 @@ pub(crate) struct PlanJson {
     plan_hash: String,
     /// Why it would not run, if so.
     refused: Option<String>,
+    #[serde(flatten)]
+    graphs: Graphs,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +76,7 @@ impl PlanJson {
         estimate: &Estimate,
         admission: &Result<Admission, GraphError>,
         options: &RunOptions,
+        graphs: Graphs,
     ) -> PlanJson {
         let admitted = admission.as_ref().ok();
         let shape = job.array.shape();
@@ -97,6 +100,7 @@ impl PlanJson {
             width: admitted.map(|a| a.width),
             plan_hash: job.store.plan().hash(),
             refused: admission.as_ref().err().map(ToString::to_string),
+            graphs,
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use microtome::{Estimate, Fusing, GraphError, RunOptions, Stage, StageOptions, TaskGraph};
+use microtome::{Drawing, Estimate, Fusing, GraphError, RunOptions, Stage, StageOptions, TaskGraph};
 
 use super::{Job, convert, project};
 use crate::args::{Everywhere, PlanArgs, PlannedVerb};
 use crate::error::CliError;
 use crate::human;
-use crate::json::PlanJson;
+use crate::json::{Graphs, PlanJson};
 use crate::output::Output;
 
 /// Tasks that a drawing shows at most; beyond it nobody can look at it.
@@ -22,8 +22,12 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     let options = job.options(everywhere);
     job.store.check(&options)?;
     let plan = job.store.plan();
-    if let Some(file) = &args.dot {
-        write(file, &plan.stage().dot())?;
+    let passes = plan.passes(&options);
+    if args.svg.is_some() || args.dot.is_some() {
+        let title = format!("{} → {}", job.input.display(), job.store.path().display());
+        let picture = Drawing { title, ..plan.drawing(&options, args.task_graph) };
+        args.svg.as_deref().map_or(Ok(()), |file| write(file, &picture.svg()))?;
+        args.dot.as_deref().map_or(Ok(()), |file| write(file, &picture.dot()))?;
     }
     if let Some(file) = &args.dot_tasks {
         write(file, &task_dot(&job)?)?;
@@ -33,7 +37,8 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     let estimate = plan.estimate_for(&options).or_else(|_| plan.estimate_for(&enough))?;
     let admission = plan.admit(&options);
     if everywhere.json {
-        output.json(&PlanJson::new(&job, &estimate, &admission, &options))?;
+        let graphs = Graphs::new(&plan, &passes, args.task_graph);
+        output.json(&PlanJson::new(&job, &estimate, &admission, &options, graphs))?;
     } else if !everywhere.quiet {
         output.text(&human::plan(&job, &estimate, admission.as_ref().ok(), &options))?;
     }
