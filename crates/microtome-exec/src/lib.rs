@@ -7,10 +7,12 @@
 //! *Invariant:* nothing here knows a file format or an operation's arithmetic, and no result depends on threads,
 //! windows or budget.
 
+mod advice;
 mod counters;
 mod error;
 mod evaluate;
 mod executor;
+mod explain;
 mod journal;
 mod keeper;
 mod lock;
@@ -28,6 +30,7 @@ mod window;
 
 pub use counters::{Counters, Snapshot};
 pub use error::RunError;
+pub use explain::{AtOnce, Explanation, LayerReason, MemoryReason, PassReason};
 pub use options::{CancelToken, MOST_THREADS, Resume, RunOptions, default_memory};
 pub use passes::{Pass, PassLimit};
 pub use plan::Plan;

@@ -108,6 +108,14 @@ impl<'a> Plan<'a> {
         Ok(vec![self.in_memory(options)?])
     }
 
+    /// What the sink of the full resolution alone needs for a box, and the bytes that are taken for the whole run.
+    pub(crate) fn scratch_and_fixed(&self) -> (Vec<u64>, u64) {
+        match self.output {
+            Some(output) => (vec![output.array(0).scratch_bytes(&self.stage.store_box(0))], 0),
+            None => (Vec::new(), self.stage.get(self.stage.top()).layer.spec.bytes()),
+        }
+    }
+
     /// What would run at once in the pass that takes most, and its projected peak, or the refusal.
     ///
     /// # Errors

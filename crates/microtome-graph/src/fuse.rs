@@ -27,8 +27,8 @@ pub enum Fusing {
     Reread,
 }
 
-/// Reading by region instead of by chunk may decode this much more.
-pub(crate) const MOST_AMPLIFICATION: f64 = 1.3;
+/// Reading by region instead of by chunk may decode so many times as much.
+pub const MOST_AMPLIFICATION: f64 = 1.3;
 /// Bytes of input that a fold takes at a time: they and the accumulator stay in the second-level cache.
 const FOLD_BLOCK: u64 = 1 << 20;
 /// Bytes of pixels that a store takes at a time.

@@ -28,7 +28,7 @@ pub use demand::IndexSet;
 pub use draw::{Card, Drawing, Flow, Look, MOST_SHOWN, Panel};
 pub use error::GraphError;
 pub use estimate::{Estimate, LayerEstimate, rule_of_thumb};
-pub use fuse::Fusing;
+pub use fuse::{Fusing, MOST_AMPLIFICATION};
 pub use layer::{AxisMap, Layer, LayerId, LayerKind};
 pub use lazy::{LazyArray, Selection};
 pub use lower::{Task, TaskGraph};

@@ -61,12 +61,7 @@ struct Need {
 impl Stage {
     /// Memory of a group, given what each top's sink says it needs for a box.
     pub fn group_memory(&self, sink_scratch: &[u64]) -> GroupMemory {
-        let mut needs = vec![Need::default(); self.layers().len()];
-        for id in self.ids().filter(|&id| self.get(id).fused_into.is_none()) {
-            debug_assert!(self.get(id).step.pixels() > 0, "a step holds pixels");
-            let scratch = self.top_position(id).and_then(|top| sink_scratch.get(top)).copied();
-            needs[id.index()] = self.task_need(id, scratch.unwrap_or(0));
-        }
+        let needs = self.task_needs(sink_scratch);
         let task = needs.iter().map(|need| need.peak).max().unwrap_or(0);
         let wider = needs.iter().map(|need| need.wider).max().unwrap_or(0);
         let own: Vec<LayerId> = self.ids().filter(|&id| self.is_own(id)).collect();
@@ -83,6 +78,25 @@ impl Stage {
             task + own.iter().map(|id| chunks(id) * self.chunk_bytes(*id)).sum::<u64>()
         };
         GroupMemory { alone, wider }
+    }
+
+    /// What a task of each layer takes; nothing where it is fused.
+    fn task_needs(&self, sink_scratch: &[u64]) -> Vec<Need> {
+        let mut needs = vec![Need::default(); self.layers().len()];
+        for id in self.ids().filter(|&id| self.get(id).fused_into.is_none()) {
+            debug_assert!(self.get(id).step.pixels() > 0, "a step holds pixels");
+            let scratch = self.top_position(id).and_then(|top| sink_scratch.get(top)).copied();
+            needs[id.index()] = self.task_need(id, scratch.unwrap_or(0));
+        }
+        needs
+    }
+
+    /// The task that takes most, of which every group has one: its layer, and bytes on one thread, its value, what is
+    /// fused into it and what its sink needs included.
+    pub fn heaviest_task(&self, sink_scratch: &[u64]) -> (LayerId, u64) {
+        let needs = self.task_needs(sink_scratch);
+        let most = self.ids().max_by_key(|id| needs[id.index()].peak).unwrap_or(self.top());
+        (most, needs[most.index()].peak)
     }
 
     /// Whether a layer's values are kept, inside one group.

@@ -34,8 +34,9 @@ pub use microtome_array::{
     PixelsRef, Region, Shape, dispatch, format_count, format_size, parse_size,
 };
 pub use microtome_exec::{
-    CancelToken, Command, Counters, End, Event, Job, MOST_THREADS, Pass, PassLimit, Plan, Resume, RunError, RunOptions,
-    RunReport, Scheduler, Setup, Snapshot, Ticket, Window, default_memory,
+    AtOnce, CancelToken, Command, Counters, End, Event, Explanation, Job, LayerReason, MOST_THREADS, MemoryReason,
+    Pass, PassLimit, PassReason, Plan, Resume, RunError, RunOptions, RunReport, Scheduler, Setup, Snapshot, Ticket,
+    Window, default_memory,
 };
 pub use microtome_graph::{
     Admission, Card, Drawing, Estimate, Flow, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray,
