@@ -109,3 +109,25 @@ fn json_has_the_graphs_that_are_drawn() {
     ]});
     assert_eq!(plan["task_graph"], tasks);
 }
+
+#[test]
+fn a_plan_is_explained_in_words_and_in_numbers() {
+    let Some(bench) = Bench::new() else { return };
+    let plan = "plan project fixtures/cells.ome.tif mip.zarr --axis z --threads 2";
+    let text = bench.text(&format!("{plan} --explain"));
+    for part in ["fused into project: streamed into the fold", "a group takes", "that is all of 2 threads"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!bench.text(plan).contains("that is all of 2 threads"));
+    let explain = &bench.json(&format!("{plan} --explain"))["explain"];
+    let pass = &explain["passes"][0];
+    assert_eq!((&pass["layers"][0]["layer"], &pass["layers"][0]["runs"]), (&json!("read"), &json!(false)));
+    assert_eq!((&pass["at_once"]["groups"], &explain["refused"]), (&json!(2), &json!(null)));
+    // A refused plan most of all.
+    let args = [&plan.split_whitespace().collect::<Vec<_>>()[..], &["--memory", "64KiB", "--explain"]].concat();
+    let ran = bench.run(&args);
+    assert_eq!(ran.code, 6);
+    for part in ["not even one group fits 64.0 KiB", "is the least that would do"] {
+        assert!(ran.stdout.contains(part), "{part} is not in\n{}", ran.stdout);
+    }
+}

@@ -82,6 +82,10 @@ pub(crate) struct InspectArgs {
 pub(crate) struct PlanArgs {
     #[command(subcommand)]
     pub(crate) verb: PlannedVerb,
+    /// Say in words why it is so: what is fused and what is not, what bounds the memory, what runs at once, what would help
+    #[arg(long, global = true, env = "MICROTOME_EXPLAIN", hide_env = true)]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) explain: bool,
     /// Draw the layers, and the tasks of the first groups, as SVG into FILE
     #[arg(long, global = true, value_name = "FILE", env = "MICROTOME_SVG", hide_env = true)]
     pub(crate) svg: Option<PathBuf>,

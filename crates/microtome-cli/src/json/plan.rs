@@ -1,6 +1,6 @@
 //! `plan` as JSON.
 
-use microtome::{Admission, Estimate, GraphError, LayerEstimate, RunOptions, Shape};
+use microtome::{Admission, Estimate, Explanation, GraphError, LayerEstimate, RunOptions, Shape};
 use serde::Serialize;
 
 use super::image::text;
@@ -34,7 +34,10 @@ pub(crate) struct PlanJson {
     /// Why it would not run, if so.
     refused: Option<String>,
     #[serde(flatten)]
-    graphs: Graphs,
+    graphs: Option<Graphs>,
+    /// If it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explanation>,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,7 +79,6 @@ impl PlanJson {
         estimate: &Estimate,
         admission: &Result<Admission, GraphError>,
         options: &RunOptions,
-        graphs: Graphs,
     ) -> PlanJson {
         let admitted = admission.as_ref().ok();
         let shape = job.array.shape();
@@ -100,7 +102,13 @@ impl PlanJson {
             width: admitted.map(|a| a.width),
             plan_hash: job.store.plan().hash(),
             refused: admission.as_ref().err().map(ToString::to_string),
-            graphs,
+            graphs: None,
+            explain: None,
         }
+    }
+
+    /// The same with what is drawn, and why it is so.
+    pub(crate) fn with(self, graphs: Graphs, explain: Option<Explanation>) -> PlanJson {
+        PlanJson { graphs: Some(graphs), explain, ..self }
     }
 }

@@ -36,11 +36,14 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     let enough = RunOptions { memory: u64::MAX / 4, ..options.clone() };
     let estimate = plan.estimate_for(&options).or_else(|_| plan.estimate_for(&enough))?;
     let admission = plan.admit(&options);
+    let explanation = args.explain.then(|| plan.explain(&options));
     if everywhere.json {
         let graphs = Graphs::new(&plan, &passes, args.task_graph);
-        output.json(&PlanJson::new(&job, &estimate, &admission, &options, graphs))?;
+        let json = PlanJson::new(&job, &estimate, &admission, &options);
+        output.json(&json.with(graphs, explanation))?;
     } else if !everywhere.quiet {
         output.text(&human::plan(&job, &estimate, admission.as_ref().ok(), &options))?;
+        explanation.map_or(Ok(()), |explanation| output.text(&format!("\n{explanation}")))?;
     }
     // What is printed stands above the refusal.
     output.flush()?;
