@@ -14,12 +14,12 @@ use crate::error::RunError;
 use crate::journal::{Entry, Journal};
 use crate::watch::Watch;
 
-/// Bytes that make a batch.
-const BATCH_BYTES: u64 = 64 << 20;
+/// Bytes that make a batch; what comes while one is settled makes the next, so batches grow where the disk is slow.
+const BATCH_BYTES: u64 = 16 << 20;
 /// Units that make a batch.
-const BATCH_UNITS: usize = 128;
+const BATCH_UNITS: usize = 64;
 /// How long a unit waits for others.
-const BATCH_TIME: Duration = Duration::from_secs(1);
+const BATCH_TIME: Duration = Duration::from_millis(250);
 /// Bytes that may wait to be settled before computing waits too.
 const MOST_BYTES: u64 = 256 << 20;
 /// Units that may wait to be settled: each keeps a file open.
@@ -138,7 +138,7 @@ impl<'a> Keeper<'a> {
             if state.ending || state.has_failed {
                 return None;
             }
-            let patience = if state.since.is_some() { BATCH_TIME.saturating_sub(age) } else { BATCH_TIME * 60 };
+            let patience = if state.since.is_some() { BATCH_TIME.saturating_sub(age) } else { BATCH_TIME * 240 };
             let waited = self.work.wait_timeout(state, patience);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::thread;
+use std::time::Instant;
 
 use microtome_array::ChunkGrid;
 use microtome_graph::Stage;
@@ -70,6 +71,7 @@ impl<'a> Storing<'a> {
         self,
         work: impl FnOnce(&dyn Record, u64) -> Result<RunReport, RunError>,
     ) -> Result<RunReport, RunError> {
+        let start = Instant::now();
         let entries = self.found_entries()?;
         let begun = self.output.prepare(&self.how()).map_err(RunError::from).and_then(|_| self.journal(entries));
         let (journal, entries) = begun.inspect_err(|_| {
@@ -87,7 +89,7 @@ impl<'a> Storing<'a> {
         };
         let units = keeper.into_units()?;
         match self.output.finish(&Completion { plan: self.plan, units: &units }) {
-            Ok(()) => Ok(RunReport { units_resumed: resumed, ..report }),
+            Ok(()) => Ok(RunReport { units_resumed: resumed, seconds: start.elapsed().as_secs_f64(), ..report }),
             Err(error) => Err(self.ended(error.into(), kept)),
         }
     }

@@ -7,7 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 
 use microtome_array::ChunkIndex;
 use microtome_io::{Durability, WriteError};
@@ -15,6 +17,8 @@ use microtome_io::{Durability, WriteError};
 use super::disk::sync_folder;
 use super::publish::Partial;
 
+/// Files that are brought to the disk at a time.
+const SYNCS_AT_ONCE: usize = 4;
 /// Folders known to be on the disk that are remembered, at most.
 const MOST_FOLDERS: usize = 4096;
 
@@ -32,6 +36,29 @@ pub(super) struct Building {
     begun: OnceLock<(Partial, Durability)>,
     whole: Mutex<HashMap<(usize, ChunkIndex), WholeFile>>,
     folders: Mutex<HashSet<PathBuf>>,
+}
+
+/// Brings the bytes of files to the disk, several at a time: a disk works best on more than one request.
+fn sync_files(files: &[WholeFile]) -> Result<(), WriteError> {
+    let next = AtomicUsize::new(0);
+    let sync = || {
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            file.file.sync_all().map_err(|e| WriteError::os(&file.temporary, "bring to the disk", e))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let helpers = files.len().clamp(1, SYNCS_AT_ONCE) - 1;
+        // Where no thread can be started, this one does it all.
+        let started = (0..helpers).map_while(|_| thread::Builder::new().spawn_scoped(scope, sync).ok());
+        let started: Vec<_> = started.collect();
+        let panicked = |_| {
+            let why = "a thread that brought files to the disk panicked".to_owned();
+            Err(WriteError::Encode { path: files[0].temporary.clone(), what: "a write unit".to_owned(), why })
+        };
+        let first = sync();
+        started.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).fold(first, Result::and)
+    })
 }
 
 impl Building {
@@ -66,9 +93,7 @@ impl Building {
     /// Gives files their places: bytes to the disk, then the names, then the folders.
     pub(super) fn place(&self, files: &[WholeFile]) -> Result<(), WriteError> {
         if self.syncs() {
-            for file in files {
-                file.file.sync_all().map_err(|e| WriteError::os(&file.temporary, "bring to the disk", e))?;
-            }
+            sync_files(files)?;
         }
         let mut folders: Vec<&Path> = Vec::new();
         for file in files {
