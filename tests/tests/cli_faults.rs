@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cli::Ran;
 use cli::resumed::{Subject, ended, has_strace, is_deep};
-use cli::{Ran, skip};
 
 const MANY: &str = "--chunk-shape 1,1,1,80,96 --shard-shape none";
 const FEW: &str = "--chunk-shape 1,1,1,80,96 --shard-shape 1,1,4,160,192";
@@ -107,24 +107,6 @@ fn an_input_that_cannot_be_read_ends_with_4_and_is_gone_on_with() {
     }
 }
 
-/// Runs a script in a mount namespace of its own, so that what it mounts goes with it; `None` where that may not be done.
-fn mounted(subject: &Subject, test: &str, script: &str) -> Option<Ran> {
-    let probe = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        skip(test, "file systems cannot be mounted here");
-        return None;
-    }
-    let plain = subject.command(&["--quiet"]);
-    let words = |command: &Command| {
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        words.map(|word| format!("'{}'", word.to_string_lossy())).collect::<Vec<_>>().join(" ")
-    };
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "bash", "-c", &script.replace("CONVERT", &words(&plain))]);
-    command.env("WORK", subject.folder()).env("OUT", subject.out()).current_dir(subject.bench.path(""));
-    Some(Ran::of(command.stdin(Stdio::null())))
-}
-
 #[test]
 fn a_full_file_system_ends_with_5_and_the_run_goes_on_when_there_is_room() {
     let Some(subject) = Subject::new(FEW) else { return };
@@ -138,7 +120,7 @@ fn a_full_file_system_ends_with_5_and_the_run_goes_on_when_there_is_room() {
         ls -A "$WORK"
         cp -a "$OUT" gold.copy
     "#;
-    let Some(ran) = mounted(&subject, "a full file system", script) else { return };
+    let Some(ran) = subject.mounted("a full file system", script, &[]) else { return };
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!((lines[0], lines[1]), ("code 5", "code 5"), "{} {}", ran.stdout, ran.stderr);
     let report: serde_json::Value = serde_json::from_str(lines[2]).unwrap();
@@ -159,7 +141,7 @@ fn a_read_only_place_is_refused_at_once() {
     let Some(subject) = Subject::new(FEW) else { return };
     let script = r#"mount -t tmpfs -o ro none "$WORK" || exit 99; CONVERT; echo "code $?"; ls -A "$WORK""#;
     let start = Instant::now();
-    let Some(ran) = mounted(&subject, "a read-only place", script) else { return };
+    let Some(ran) = subject.mounted("a read-only place", script, &[]) else { return };
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(ran.stdout, "code 5\n", "{}", ran.stderr);
     assert!(ran.stderr.contains("Read-only file system") && ran.stderr.contains("out.ome.zarr"), "{}", ran.stderr);

@@ -98,9 +98,28 @@ impl Subject {
 
     /// Units that the journal names; 0 without a journal.
     pub fn journaled(&self) -> u64 {
-        let Ok(bytes) = std::fs::read(self.journal()) else { return 0 };
-        let header = u64::from(u32::from_le_bytes(bytes[..4].try_into().unwrap()));
-        (bytes.len() as u64 - FRAME - header) / RECORD
+        records(&self.journal())
+    }
+
+    /// The command as words of a shell.
+    pub fn shell(&self) -> String {
+        let plain = self.command(&["--quiet"]);
+        let words = std::iter::once(plain.get_program()).chain(plain.get_args());
+        words.map(|word| format!("'{}'", word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs a script in a mount namespace of its own, so that what it mounts goes with it, with `CONVERT` standing for the
+    /// command; `None`, said loudly, where that may not be done.
+    pub fn mounted(&self, test: &str, script: &str, more: &[(&str, &str)]) -> Option<Ran> {
+        let probe = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+        if !probe.is_ok_and(|output| output.status.success()) {
+            skip(test, "file systems cannot be mounted here");
+            return None;
+        }
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash", "-c", &script.replace("CONVERT", &self.shell())]);
+        command.env("WORK", self.folder()).env("OUT", self.out()).envs(more.iter().copied());
+        Some(Ran::of(command.current_dir(self.bench.path("")).stdin(Stdio::null())))
     }
 
     /// Whether the output is there, which it may only be whole.
@@ -166,6 +185,13 @@ impl Subject {
         std::fs::remove_dir_all(self.folder()).unwrap();
         std::fs::create_dir(self.bench.path("work")).unwrap();
     }
+}
+
+/// Units that a journal names; 0 without a journal.
+pub fn records(journal: &Path) -> u64 {
+    let Ok(bytes) = std::fs::read(journal) else { return 0 };
+    let header = u64::from(u32::from_le_bytes(bytes[..4].try_into().unwrap()));
+    (bytes.len() as u64 - FRAME - header) / RECORD
 }
 
 /// Runs a command to its end; gives how it ended and what it complained of.
