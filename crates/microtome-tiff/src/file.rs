@@ -204,27 +204,28 @@ mod tests {
 
     #[test]
     fn a_file_is_unchanged_until_its_size_its_time_or_its_name_changes() {
-        let changed = |change: &dyn Fn(&Path)| {
+        type Change = fn(&Path);
+        let changed = |change: Change| {
             let (dir, file) = file(&[1; 100]);
             file.unchanged().unwrap();
             change(&dir.path().join("f"));
             file.unchanged()
         };
         // Another name for the same file, as a backup may make.
-        assert!(changed(&|path| std::fs::hard_link(path, path.with_extension("link")).unwrap()).is_ok());
-        let modified = |path: &Path| {
+        assert!(changed(|path| std::fs::hard_link(path, path.with_extension("link")).unwrap()).is_ok());
+        let modified: Change = |path| {
             let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
             file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         };
-        let replaced = |path: &Path| {
+        let replaced: Change = |path| {
             std::fs::copy(path, path.with_extension("new")).unwrap();
             std::fs::rename(path.with_extension("new"), path).unwrap();
         };
-        let changes: [(&dyn Fn(&Path), &str); 4] = [
-            (&|path| std::fs::write(path, [1; 101]).unwrap(), "100 bytes when opened and has 101 now"),
-            (&modified, "written to"),
-            (&replaced, "w"),
-            (&|path| std::fs::remove_file(path).unwrap(), "gone"),
+        let changes: [(Change, &str); 4] = [
+            (|path| std::fs::write(path, [1; 101]).unwrap(), "100 bytes when opened and has 101 now"),
+            (modified, "written to"),
+            (replaced, "changed while"),
+            (|path| std::fs::remove_file(path).unwrap(), "gone"),
         ];
         for (change, why) in changes {
             let error = changed(change).unwrap_err();
