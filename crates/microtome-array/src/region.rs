@@ -106,6 +106,32 @@ impl Region {
         Region { start, end }
     }
 
+    /// What is left without another region, as boxes that do not overlap: at most two an axis.
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome_array::{Axis, Shape};
+    /// let plane = Shape::new([1, 1, 1, 8, 8, 1])?.region();
+    /// let left = plane.without(&plane.with(Axis::Y, 2, 4).with(Axis::X, 0, 8));
+    /// assert_eq!(left.iter().map(|part| part.shape().pixels()).sum::<u64>(), 48);
+    /// # Ok::<(), microtome_array::ArrayError>(())
+    /// ```
+    pub fn without(&self, hole: &Region) -> Vec<Region> {
+        let hole = self.intersect(hole);
+        if hole.is_empty() {
+            return vec![*self];
+        }
+        let mut rest = *self;
+        let mut out = Vec::new();
+        for axis in Axis::ALL {
+            out.push(rest.with(axis, rest.start(axis), hole.start(axis)));
+            out.push(rest.with(axis, hole.end(axis), rest.end(axis)));
+            rest = rest.with(axis, hole.start(axis), hole.end(axis));
+        }
+        out.retain(|part| !part.is_empty());
+        out
+    }
+
     /// Whether `other` lies wholly inside.
     pub fn contains(&self, other: &Region) -> bool {
         Axis::ALL.iter().all(|&a| self.start[a] <= other.start[a] && other.end[a] <= self.end[a])

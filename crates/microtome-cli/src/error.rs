@@ -51,6 +51,9 @@ pub(crate) enum CliError {
     /// A run that was stopped by a signal; what it had finished may be kept.
     #[error("stopped by {}; {source}", signal_name(*signal))]
     Stopped { signal: i32, source: RunError },
+    /// A run that did all but the planes that could not be read; they were listed.
+    #[error("{planes} planes could not be read and were left out")]
+    Quarantined { planes: usize },
     /// Some of several inputs; each was told when it was met.
     #[error("{failed} of {total} paths could not be read")]
     Inputs { failed: usize, total: usize },
@@ -87,7 +90,7 @@ impl CliError {
 
     /// Whether whoever is told knows it already, because they asked for it.
     pub(crate) fn is_no_news(&self) -> bool {
-        matches!(self, CliError::Signal { .. })
+        matches!(self, CliError::Signal { .. } | CliError::Quarantined { .. })
     }
 
     /// Whether the reader of standard output has gone: not an error, they had enough.

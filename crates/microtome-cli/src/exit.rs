@@ -8,6 +8,8 @@ use crate::error::CliError;
 pub(crate) const BUG: u8 = 1;
 /// Arguments that cannot be meant.
 pub(crate) const USAGE: u8 = 2;
+/// Done, but for planes that could not be read.
+pub(crate) const QUARANTINED: u8 = 3;
 /// An input that is unreadable, unsupported or over a limit.
 pub(crate) const INPUT: u8 = 4;
 /// An output that cannot be written.
@@ -33,6 +35,7 @@ pub(crate) fn code(error: &CliError) -> u8 {
         CliError::Unfit { .. } | CliError::ClusterLost { .. } => CLUSTER,
         CliError::Signal { signal } | CliError::Stopped { signal, .. } => of_signal(*signal),
         CliError::Inputs { .. } => INPUT,
+        CliError::Quarantined { .. } => QUARANTINED,
         CliError::File { .. } | CliError::Stdout(_) => OUTPUT,
     }
 }
@@ -71,6 +74,7 @@ fn run(error: &RunError) -> u8 {
         RunError::Graph(error) => graph(error),
         RunError::Op { source, .. } => op(source),
         RunError::Threads { .. } => USAGE,
+        RunError::TooManyBad { error, .. } => read(error),
         RunError::Cancelled { .. } => STOPPED,
         RunError::Kept { error, .. } => run(error),
         _ => BUG,

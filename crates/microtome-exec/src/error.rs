@@ -42,6 +42,16 @@ pub enum RunError {
         /// The panic's message.
         message: String,
     },
+    /// More planes could not be read than may be left out.
+    #[error("{error}; more than {most} of {planes} planes cannot be read, and no more may be left out (--max-bad)")]
+    TooManyBad {
+        /// Planes that may be left out.
+        most: u64,
+        /// Planes that are read.
+        planes: u64,
+        /// Why the last one cannot be read.
+        error: Box<ReadError>,
+    },
     /// The threads could not be started.
     #[error("cannot start {threads} threads: {why}; give a smaller --threads")]
     Threads {

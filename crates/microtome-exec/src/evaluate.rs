@@ -5,11 +5,13 @@
 
 use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Pixels, PixelsRef, Region, copy_region};
 use microtome_graph::{LayerId, LayerKind, Stage, Task};
-use microtome_io::{ReadContext, ReadCount};
+use microtome_io::ReadCount;
 use microtome_ops::{Body, Fold, Op, Placement};
 use rayon::prelude::*;
 
 use crate::error::RunError;
+use crate::quarantine::{Made, Quarantine, within};
+use crate::reading::Origin;
 use crate::values::LiveValues;
 
 /// Evaluates regions of a stage's layers.
@@ -23,29 +25,40 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) task: Task,
     /// Values of kept layers.
     pub(crate) live: &'a LiveValues,
+    pub(crate) quarantine: &'a Quarantine,
+    /// The stored array that the source is, of a later pass.
+    pub(crate) below: Option<usize>,
 }
 
-/// Pixels just made, or borrowed from a kept value.
+/// What was just made, or is borrowed from a kept value.
 pub(crate) enum Value<'v> {
-    Own(Pixels),
-    Kept(&'v Pixels),
+    Own(Made),
+    Kept(&'v Made),
 }
 
 impl Value<'_> {
     pub(crate) fn as_ref(&self) -> PixelsRef<'_> {
+        self.made().pixels.as_ref()
+    }
+
+    pub(crate) fn bad(&self) -> &[Region] {
+        &self.made().bad
+    }
+
+    fn made(&self) -> &Made {
         match self {
-            Value::Own(pixels) => pixels.as_ref(),
-            Value::Kept(pixels) => pixels.as_ref(),
+            Value::Own(made) => made,
+            Value::Kept(made) => made,
         }
     }
 
-    fn into_own(self, pool: &BufferPool) -> Pixels {
+    fn into_own(self, pool: &BufferPool) -> Made {
         match self {
-            Value::Own(pixels) => pixels,
-            Value::Kept(pixels) => {
-                let mut copy = Pixels::from_pool(pixels.spec(), pool);
-                copy.as_mut().bytes().copy_from_slice(pixels.as_ref().bytes());
-                copy
+            Value::Own(made) => made,
+            Value::Kept(made) => {
+                let mut copy = Pixels::from_pool(made.pixels.spec(), pool);
+                copy.as_mut().bytes().copy_from_slice(made.pixels.as_ref().bytes());
+                Made { pixels: copy, bad: made.bad.clone() }
             }
         }
     }
@@ -53,21 +66,19 @@ impl Value<'_> {
 
 impl Evaluator<'_> {
     /// Computes a region of a layer.
-    pub(crate) fn layer(&self, id: LayerId, region: &Region, read: &mut ReadCount) -> Result<Pixels, RunError> {
+    pub(crate) fn layer(&self, id: LayerId, region: &Region, read: &mut ReadCount) -> Result<Made, RunError> {
         let this = self.stage.get(id);
         match &this.layer.kind {
             LayerKind::Source { reader, at, origin } => {
-                let mut out = self.fresh(this.layer.spec, region);
-                let stored = region.shifted(origin);
-                *read += reader.read(*at, &stored, &mut out.as_mut(), &ReadContext { pool: self.pool })?;
-                Ok(out)
+                let origin = Origin { reader: reader.as_ref(), at: *at, first: origin };
+                self.source(this.layer.spec, origin, region, read)
             }
             LayerKind::Op(op) => match op.body() {
                 Body::Map(map) => {
                     let input = self.input(id, region, read)?;
                     let mut out = self.fresh(this.layer.spec, region);
                     map.run(input.as_ref(), &mut out.as_mut()).map_err(|e| self.op_error(e))?;
-                    Ok(out)
+                    Ok(self.dependent(id, op.as_ref(), region, out, input.bad()))
                 }
                 Body::Neighbourhood(body) => {
                     let whole = self.stage.get(this.inputs[0]).layer.spec;
@@ -76,19 +87,30 @@ impl Evaluator<'_> {
                     let mut out = self.fresh(this.layer.spec, region);
                     let place = Placement { whole: whole.shape, input: needed, output: *region };
                     body.run(input.as_ref(), &mut out.as_mut(), &place, self.pool).map_err(|e| self.op_error(e))?;
-                    Ok(out)
+                    Ok(self.dependent(id, op.as_ref(), region, out, input.bad()))
                 }
                 Body::Fold(fold) => self.fold(id, op.as_ref(), fold, region, read),
                 Body::Index => {
                     let input = &self.stage.get(this.inputs[0]).layer.spec;
                     let needed = op.input_region(region, input);
-                    self.input(id, &needed, read).map(|v| v.into_own(self.pool))
+                    let Made { pixels, bad } = self.input(id, &needed, read)?.into_own(self.pool);
+                    Ok(self.dependent(id, op.as_ref(), region, pixels, &bad))
                 }
             },
             LayerKind::Rechunk | LayerKind::Store | LayerKind::Summarise(_) => {
                 self.input(id, region, read).map(|v| v.into_own(self.pool))
             }
         }
+    }
+
+    /// What an operation made of an input some of which was bad.
+    fn dependent(&self, id: LayerId, op: &dyn Op, region: &Region, pixels: Pixels, bad: &[Region]) -> Made {
+        if bad.is_empty() {
+            return Made::good(pixels);
+        }
+        let spec = &self.stage.get(self.stage.get(id).inputs[0]).layer.spec;
+        let reached: Vec<Region> = bad.iter().map(|part| op.output_region(part, spec)).collect();
+        Made::masked(pixels, region, within(&reached, region))
     }
 
     /// A region of the input of a layer: computed here if it is fused, else gathered from kept values.
@@ -108,12 +130,14 @@ impl Evaluator<'_> {
         if chunks.count() == 1 && layer.grid.region(&chunks.start).as_ref() == Some(region) {
             return Ok(Value::Kept(value(&chunks.start)));
         }
-        let mut out = self.fresh(layer.spec, region);
+        let mut out = Made::good(self.fresh(layer.spec, region));
         for index in chunks.iter() {
             let Some(at) = layer.grid.region(&index) else { continue };
             let part = at.intersect(region);
-            copy_region(value(&index).as_ref(), &at.origin(), &mut out.as_mut(), &region.origin(), &part)
+            let from = value(&index);
+            copy_region(from.pixels.as_ref(), &at.origin(), &mut out.pixels.as_mut(), &region.origin(), &part)
                 .map_err(|e| self.internal(e))?;
+            out.bad.extend(within(&from.bad, &part));
         }
         Ok(Value::Own(out))
     }
@@ -126,9 +150,10 @@ impl Evaluator<'_> {
         fold: &dyn Fold,
         region: &Region,
         read: &mut ReadCount,
-    ) -> Result<Pixels, RunError> {
+    ) -> Result<Made, RunError> {
         let this = self.stage.get(id);
         let mut out = self.fresh(this.layer.spec, region);
+        let mut bad = Vec::new();
         let step = this.step.with(fold.axis(), 1).map_err(|e| self.internal(e))?;
         let blocks = ChunkGrid::new(this.layer.spec.shape, step).map_err(|e| self.internal(e))?;
         let parts: Vec<Region> =
@@ -146,12 +171,13 @@ impl Evaluator<'_> {
                 batch.par_iter().map(|part| inner.fold_block(id, op, fold, part)).collect()
             };
             for (part, result) in batch.iter().zip(done) {
-                let (pixels, count) = result?;
+                let (made, count) = result?;
                 *read += count;
-                place(&mut out, part, &pixels)?;
+                place(&mut out, part, &made.pixels)?;
+                bad.extend(made.bad);
             }
         }
-        Ok(out)
+        Ok(Made { pixels: out, bad })
     }
 
     fn fold_block(
@@ -160,7 +186,7 @@ impl Evaluator<'_> {
         op: &dyn Op,
         fold: &dyn Fold,
         part: &Region,
-    ) -> Result<(Pixels, ReadCount), RunError> {
+    ) -> Result<(Made, ReadCount), RunError> {
         let this = self.stage.get(id);
         let input = self.stage.get(this.inputs[0]).layer.spec;
         let axis = fold.axis();
@@ -168,18 +194,20 @@ impl Evaluator<'_> {
         let mut state =
             fold.start(input.dtype, part.shape(), needed.len(axis), self.pool).map_err(|e| self.op_error(e))?;
         let mut read = ReadCount::default();
+        let mut bad = Vec::new();
         let depth = this.step.get(axis).max(1);
         for start in (needed.start(axis)..needed.end(axis)).step_by(depth as usize) {
             let slab = needed.with(axis, start, needed.end(axis).min(start + depth));
             let pixels = self.input(id, &slab, &mut read)?;
             state.add(pixels.as_ref()).map_err(|e| self.op_error(e))?;
+            bad.extend_from_slice(pixels.bad());
         }
         let mut out = self.fresh(this.layer.spec, part);
         state.finish(&mut out.as_mut()).map_err(|e| self.op_error(e))?;
-        Ok((out, read))
+        Ok((self.dependent(id, op, part, out, &bad), read))
     }
 
-    fn fresh(&self, spec: ArraySpec, region: &Region) -> Pixels {
+    pub(crate) fn fresh(&self, spec: ArraySpec, region: &Region) -> Pixels {
         Pixels::from_pool(ArraySpec { shape: region.shape(), dtype: spec.dtype }, self.pool)
     }
 

@@ -15,6 +15,7 @@ use rayon::{Scope, ThreadPoolBuilder};
 use crate::error::RunError;
 use crate::keeper::Record;
 use crate::options::{MOST_THREADS, RunOptions};
+use crate::quarantine::Quarantine;
 use crate::scheduler::{Command, Event, Job, Scheduler, Setup};
 use crate::summarise::Gathering;
 use crate::values::SharedValues;
@@ -40,6 +41,7 @@ pub(crate) fn run(
     stage: &Stage,
     target: &Target<'_>,
     admission: &Admission,
+    quarantine: &Quarantine,
     options: &RunOptions,
 ) -> Result<Done, RunError> {
     let threads = options.threads.max(1);
@@ -67,6 +69,7 @@ pub(crate) fn run(
     let run = Run {
         stage,
         target,
+        quarantine,
         options,
         width: admission.width as usize,
         buffers: BufferPool::new(options.memory),
@@ -84,6 +87,7 @@ pub(crate) fn run(
 pub(crate) struct Run<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) target: &'a Target<'a>,
+    pub(crate) quarantine: &'a Quarantine,
     pub(crate) options: &'a RunOptions,
     /// Threads inside a task.
     pub(crate) width: usize,

@@ -4,6 +4,7 @@
 //! *Invariant:* a unit is recorded only after it was settled, and only while the sources are what they were; the first
 //! error is the last word: nothing is settled or recorded after it. What waits to be settled is bounded.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,11 +34,12 @@ pub(crate) trait Record: Sync {
     /// Whether an earlier run finished some units.
     fn is_resuming(&self) -> bool;
 
-    /// Takes the receipt of a unit; waits while too much is not settled.
+    /// Takes the receipt of a unit; waits while too much is not settled. A unit that is not `whole`, because something in
+    /// it could not be read, is stored and not recorded: a run that goes on tries it again, and lists again what is bad.
     ///
     /// # Errors
     /// Any, once the keeper has failed: the keeper tells the reason itself.
-    fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError>;
+    fn finished(&self, array: usize, receipt: &Receipt, whole: bool) -> Result<(), RunError>;
 
     /// Waits until every unit that was handed over is settled: what must come before an array is read back.
     ///
@@ -68,6 +70,8 @@ pub(crate) struct Keeper<'a> {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<(usize, Receipt)>,
+    /// Units that are not recorded, because something in them is missing.
+    holed: HashSet<(u32, u64)>,
     waiting_bytes: u64,
     /// When the first of those came.
     since: Option<Instant>,
@@ -153,11 +157,14 @@ impl<'a> Keeper<'a> {
         self.output.settle(batch)?;
         let entries: Vec<Entry> = batch.iter().map(|(array, receipt)| self.entry(*array, receipt)).collect();
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let holed = self.state().holed.clone();
+        let whole: Vec<Entry> =
+            entries.iter().filter(|entry| !holed.contains(&(entry.array, entry.unit))).cloned().collect();
         if let Some(journal) = journal.as_mut() {
-            journal.append(&entries)?;
+            journal.append(&whole)?;
         }
         let mut state = self.state();
-        state.settled += batch.len() as u64;
+        state.settled += whole.len() as u64;
         for entry in &entries {
             state.units[entry.array as usize][entry.unit as usize] =
                 StoredUnit { stored_bytes: entry.stored_bytes, crc32c: entry.crc32c };
@@ -225,11 +232,14 @@ impl Record for Keeper<'_> {
         self.resumed.get(array).and_then(|units| units.get(unit as usize)).copied().unwrap_or(false)
     }
 
-    fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError> {
+    fn finished(&self, array: usize, receipt: &Receipt, whole: bool) -> Result<(), RunError> {
         if self.resumed.is_empty() {
             return Ok(());
         }
         let mut state = self.state();
+        if !whole {
+            state.holed.insert((array as u32, self.output.array(array).spec().units.linear(&receipt.unit)));
+        }
         while !state.has_failed && (state.unsettled.0 >= MOST_UNITS || state.unsettled.1 >= MOST_BYTES) {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -377,7 +387,7 @@ mod tests {
             let output = Counting::new(folder.path(), 1000, usize::MAX);
             let failure = keep(&output, durability, |keeper| {
                 for unit in 0..1000 {
-                    keeper.finished(0, &output.receipt(unit, 3)).unwrap();
+                    keeper.finished(0, &output.receipt(unit, 3), true).unwrap();
                 }
             });
             assert!(failure.is_none());
@@ -393,7 +403,7 @@ mod tests {
             output.settled.store(0, Ordering::SeqCst);
             keep(&output, Durability::Batch, |keeper| {
                 for unit in 0..2000 {
-                    keeper.finished(0, &output.receipt(unit, bytes)).unwrap();
+                    keeper.finished(0, &output.receipt(unit, bytes), true).unwrap();
                     let waiting = unit as usize + 1 - output.settled.load(Ordering::SeqCst).min(unit as usize + 1);
                     assert!(waiting <= MOST_UNITS, "{waiting} units wait");
                     assert!(waiting as u64 * bytes <= MOST_BYTES + bytes, "{waiting} units of {bytes} bytes wait");
@@ -408,7 +418,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let output = Counting::new(folder.path(), 5000, 300);
             let failure = keep(&output, durability, |keeper| {
-                let handed = (0..5000).take_while(|unit| keeper.finished(0, &output.receipt(*unit, 3)).is_ok()).count();
+                let handed =
+                    (0..5000).take_while(|unit| keeper.finished(0, &output.receipt(*unit, 3), true).is_ok()).count();
                 assert!(handed < 1000, "units are refused after the error, not after {handed}");
                 assert!(keeper.flush().is_err());
             });
@@ -426,7 +437,7 @@ mod tests {
         let output = Counting::new(folder.path(), 10, usize::MAX);
         keep(&output, Durability::Batch, |keeper| {
             for unit in 0..10 {
-                keeper.finished(0, &output.receipt(unit, 3)).unwrap();
+                keeper.finished(0, &output.receipt(unit, 3), true).unwrap();
                 keeper.flush().unwrap();
                 assert_eq!(output.settled.load(Ordering::SeqCst) as u64, unit + 1);
                 assert_eq!(keeper.kept(), unit + 1);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use microtome_io::Durability;
 
-use crate::Counters;
+use crate::{Counters, OnError};
 
 /// The most threads that a run starts: more than machines have cores, so that a slip of the keyboard brings none down.
 pub const MOST_THREADS: usize = 1024;
@@ -25,6 +25,8 @@ pub struct RunOptions {
     pub cancel: CancelToken,
     /// Whether an output that an earlier run left unfinished is gone on with.
     pub resume: Resume,
+    /// What is done about planes that cannot be read.
+    pub on_error: OnError,
     /// How much of a crash of the machine finished write units outlive.
     pub durability: Durability,
 }
@@ -54,6 +56,7 @@ impl Default for RunOptions {
             counters: Arc::default(),
             cancel: CancelToken::default(),
             resume: Resume::default(),
+            on_error: OnError::default(),
             durability: Durability::default(),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use microtome_array::Pixels;
+use microtome_array::{Axis, Pixels};
 use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Stage, StageOptions};
 use microtome_io::{MemorySink, Output, Sink};
 use microtome_ops::{Op, Summary};
@@ -13,6 +13,7 @@ use crate::executor::{self, Target};
 use crate::keeper::Record;
 use crate::options::RunOptions;
 use crate::passes::{Pass, Pyramid, nearer};
+use crate::quarantine::Quarantine;
 use crate::report::RunReport;
 use crate::storing::Storing;
 use crate::summarise::{self, answer_all, summarise};
@@ -162,11 +163,12 @@ impl<'a> Plan<'a> {
         self.admit(options)?;
         storing.mind_space((0..output.arrays()).map(|n| output.array(n).spec().array.bytes()).sum());
         storing.run(|record, resumed| {
-            let (array, mut report) = answer_all(&self.array, options)?;
+            let quarantine = self.quarantine(options);
+            let (array, mut report) = answer_all(&self.array, &quarantine, options)?;
             let plan = Plan::pyramid(&array, self.steps.clone(), output);
             let passes = plan.pyramid_of(output).passes(options)?;
-            report.then(&plan.run_passes(output, passes, (record, resumed), options)?);
-            Ok(report)
+            report.then(&plan.run_passes(output, passes, (record, resumed), &quarantine, options)?);
+            Ok(report.without(quarantine))
         })
     }
 
@@ -175,6 +177,7 @@ impl<'a> Plan<'a> {
         output: &'a dyn Output,
         passes: Vec<Pass>,
         (record, resumed): (&dyn Record, u64),
+        quarantine: &Quarantine,
         options: &RunOptions,
     ) -> Result<RunReport, RunError> {
         let pyramid = self.pyramid_of(output);
@@ -190,7 +193,7 @@ impl<'a> Plan<'a> {
             }
             let sinks: Vec<&dyn Sink> = pass.levels.clone().map(|level| output.array(level)).collect();
             let target = Target::Store { sinks: &sinks, first, record };
-            report.then(&timed(&pass.stage, &target, &pass.admission, 0, options)?);
+            report.then(&timed(&pass.stage, &target, (&pass.admission, 0), quarantine, options)?);
         }
         Ok(report)
     }
@@ -203,21 +206,33 @@ impl<'a> Plan<'a> {
         if self.array.asking().is_some() {
             return self.collect_answered(options);
         }
+        let quarantine = self.quarantine(options);
+        let (pixels, report) = self.collect_with(&quarantine, options)?;
+        Ok((pixels, report.without(quarantine)))
+    }
+
+    fn collect_with(&self, quarantine: &Quarantine, options: &RunOptions) -> Result<(Pixels, RunReport), RunError> {
         let Pass { stage, admission, .. } = self.in_memory(options)?;
         let top = &stage.get(stage.top()).layer;
         let memory = MemorySink::new(top.spec, top.grid.chunk()).map_err(GraphError::Array)?;
         options.counters.planned(top.grid.count());
         let target = Target::Collect(&memory);
-        let report = timed(&stage, &target, &admission, top.spec.bytes(), options)?;
+        let report = timed(&stage, &target, (&admission, top.spec.bytes()), quarantine, options)?;
         Ok((memory.into_pixels(), report))
     }
 
     fn collect_answered(&self, options: &RunOptions) -> Result<(Pixels, RunReport), RunError> {
         self.admit(options)?;
-        let (array, mut report) = answer_all(&self.array, options)?;
-        let (pixels, rest) = Plan::compute_with(&array, &self.layout).collect(options)?;
+        let quarantine = self.quarantine(options);
+        let (array, mut report) = answer_all(&self.array, &quarantine, options)?;
+        let (pixels, rest) = Plan::compute_with(&array, &self.layout).collect_with(&quarantine, options)?;
         report.then(&rest);
-        Ok((pixels, report))
+        Ok((pixels, report.without(quarantine)))
+    }
+
+    /// What takes the planes that cannot be read.
+    fn quarantine(&self, options: &RunOptions) -> Quarantine {
+        Quarantine::new(options.on_error, planes(&self.stage))
     }
 
     /// The answer of a summary of all pixels of an array: a JSON value that the summary describes.
@@ -246,24 +261,33 @@ impl<'a> Plan<'a> {
         summary: Arc<dyn Summary>,
         options: &RunOptions,
     ) -> Result<(serde_json::Value, RunReport), RunError> {
-        let (array, mut report) = answer_all(array, options)?;
-        let (answer, rest) = summarise(&array, summary, options)?;
+        let quarantine = Quarantine::new(options.on_error, planes(&array.stage()));
+        let (array, mut report) = answer_all(array, &quarantine, options)?;
+        let (answer, rest) = summarise(&array, summary, &quarantine, options)?;
         report.then(&rest);
-        Ok((answer, report))
+        Ok((answer, report.without(quarantine)))
     }
+}
+
+/// Planes of the sources of a stage that are read.
+fn planes(stage: &Stage) -> u64 {
+    let sources = stage.layers().iter().filter(|layer| layer.inputs.is_empty());
+    sources
+        .map(|layer| [Axis::T, Axis::C, Axis::Z].iter().map(|&a| layer.layer.spec.shape.get(a)).product::<u64>())
+        .sum()
 }
 
 pub(crate) fn timed(
     stage: &Stage,
     target: &Target<'_>,
-    admission: &Admission,
-    fixed: u64,
+    (admission, fixed): (&Admission, u64),
+    quarantine: &Quarantine,
     options: &RunOptions,
 ) -> Result<RunReport, RunError> {
     let start = Instant::now();
     let estimate = Estimate::of(stage);
     let before = options.counters.snapshot();
-    let done = executor::run(stage, target, admission, options)?;
+    let done = executor::run(stage, target, admission, quarantine, options)?;
     let counted = options.counters.snapshot();
     Ok(RunReport {
         tasks_planned: estimate.fused,
@@ -277,7 +301,7 @@ pub(crate) fn timed(
         bytes_stored: counted.bytes_stored - before.bytes_stored,
         peak_memory: done.peak + fixed,
         projected_peak: admission.projected_peak,
-        units_resumed: 0,
         seconds: start.elapsed().as_secs_f64(),
+        ..RunReport::default()
     })
 }

@@ -2,9 +2,15 @@
 
 use serde::Serialize;
 
+use crate::quarantine::{BadPlane, Quarantine};
+
 /// What a run did. Counts are of what happened, not of what was planned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RunReport {
+    /// Planes that could not be read and were left out, in order.
+    pub quarantine: Vec<BadPlane>,
+    /// Tasks that gave write units with something missing.
+    pub tasks_quarantined: u64,
     /// Fused tasks planned.
     pub tasks_planned: u64,
     /// Fused tasks run.
@@ -34,6 +40,12 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// This, with what was left out.
+    pub(crate) fn without(self, quarantine: Quarantine) -> RunReport {
+        let (quarantine, tasks_quarantined) = quarantine.into_list();
+        RunReport { quarantine, tasks_quarantined, ..self }
+    }
+
     /// Adds what came after: one pass follows the other, so peaks are not added up.
     pub(crate) fn then(&mut self, next: &RunReport) {
         self.tasks_planned += next.tasks_planned;

@@ -16,6 +16,7 @@ use crate::error::RunError;
 use crate::executor::Target;
 use crate::options::RunOptions;
 use crate::plan::timed;
+use crate::quarantine::Quarantine;
 use crate::report::RunReport;
 
 /// Windows may run ahead of the oldest by so many times the number that run at once.
@@ -98,6 +99,7 @@ pub(crate) fn lay_out(
 pub(crate) fn summarise(
     array: &LazyArray,
     summary: Arc<dyn Summary>,
+    quarantine: &Quarantine,
     options: &RunOptions,
 ) -> Result<(Value, RunReport), RunError> {
     let mut summary = summary;
@@ -106,7 +108,7 @@ pub(crate) fn summarise(
         let (stage, admission, fixed) = lay_out(array, &summary, options)?;
         let no_value = |source| RunError::Op { task: summary.name().to_owned(), source };
         let gathering = Gathering::new(summary.as_ref(), array.dtype()).map_err(no_value)?;
-        report.then(&timed(&stage, &Target::Summarise(&gathering), &admission, fixed, options)?);
+        report.then(&timed(&stage, &Target::Summarise(&gathering), (&admission, fixed), quarantine, options)?);
         match gathering.end().map_err(no_value)? {
             Step::Done(answer) => return Ok((answer, report)),
             Step::Again(next) => summary = next,
@@ -115,11 +117,15 @@ pub(crate) fn summarise(
 }
 
 /// An array with all that its operations ask answered.
-pub(crate) fn answer_all(array: &LazyArray, options: &RunOptions) -> Result<(LazyArray, RunReport), RunError> {
+pub(crate) fn answer_all(
+    array: &LazyArray,
+    quarantine: &Quarantine,
+    options: &RunOptions,
+) -> Result<(LazyArray, RunReport), RunError> {
     let mut array = array.clone();
     let mut report = RunReport::default();
     while let Some((pixels, summary)) = array.asking() {
-        let (answer, pass) = summarise(&pixels, summary, options)?;
+        let (answer, pass) = summarise(&pixels, summary, quarantine, options)?;
         report.then(&pass);
         array = array.answered(&answer)?;
     }

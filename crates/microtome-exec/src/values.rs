@@ -9,8 +9,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use microtome_array::Pixels;
 use microtome_graph::Task;
+
+use crate::quarantine::Made;
 
 /// Values that later tasks of a window still need.
 #[derive(Debug, Default)]
@@ -21,32 +22,32 @@ pub(crate) struct LiveValues {
 #[derive(Debug)]
 enum Held {
     /// Made by this window, for so many of its tasks.
-    Own(Pixels, usize),
+    Own(Made, usize),
     /// Borrowed from the shared values for the task that runs.
-    Borrowed(Arc<Pixels>),
+    Borrowed(Arc<Made>),
 }
 
 impl LiveValues {
     /// Holds a value for so many consumers.
-    pub(crate) fn hold(&mut self, task: Task, pixels: Pixels, consumers: usize) {
+    pub(crate) fn hold(&mut self, task: Task, value: Made, consumers: usize) {
         if consumers > 0 {
-            self.held.insert(task, Held::Own(pixels, consumers));
+            self.held.insert(task, Held::Own(value, consumers));
         }
     }
 
     /// Holds a shared value until it is [released](LiveValues::release).
-    pub(crate) fn borrow(&mut self, task: Task, pixels: Arc<Pixels>) {
-        self.held.insert(task, Held::Borrowed(pixels));
+    pub(crate) fn borrow(&mut self, task: Task, value: Arc<Made>) {
+        self.held.insert(task, Held::Borrowed(value));
     }
 
     /// A value.
     ///
     /// # Panics
     /// If it is not held: tasks run before what they need, a bug in lowering.
-    pub(crate) fn get(&self, task: &Task) -> &Pixels {
+    pub(crate) fn get(&self, task: &Task) -> &Made {
         match self.held.get(task) {
-            Some(Held::Own(pixels, _)) => pixels,
-            Some(Held::Borrowed(pixels)) => pixels,
+            Some(Held::Own(value, _)) => value,
+            Some(Held::Borrowed(value)) => value,
             None => panic!("the value of {task:?} is gone before its last consumer"),
         }
     }
@@ -94,7 +95,7 @@ enum Shared {
     /// Somebody is making it.
     Making,
     /// It is there, for so many more uses.
-    Made(Arc<Pixels>, u64),
+    Made(Arc<Made>, u64),
 }
 
 /// The run has failed, and nobody will make what is waited for.
@@ -128,12 +129,12 @@ impl SharedValues {
     }
 
     /// Keeps a promise: the value, for so many uses.
-    pub(crate) fn made(&self, task: Task, pixels: Pixels, uses: u64) {
+    pub(crate) fn made(&self, task: Task, value: Made, uses: u64) {
         let mut state = self.lock();
         if uses == 0 {
             state.values.remove(&task);
         } else {
-            state.values.insert(task, Shared::Made(Arc::new(pixels), uses));
+            state.values.insert(task, Shared::Made(Arc::new(value), uses));
         }
         drop(state);
         self.changed.notify_all();
@@ -143,14 +144,14 @@ impl SharedValues {
     ///
     /// # Panics
     /// If nobody has made it or is making it: a bug in counting uses.
-    pub(crate) fn wait(&self, task: &Task) -> Result<Arc<Pixels>, Stopped> {
+    pub(crate) fn wait(&self, task: &Task) -> Result<Arc<Made>, Stopped> {
         let mut state = self.lock();
         loop {
             if state.stopped {
                 return Err(Stopped);
             }
             match state.values.get(task) {
-                Some(Shared::Made(pixels, _)) => return Ok(Arc::clone(pixels)),
+                Some(Shared::Made(value, _)) => return Ok(Arc::clone(value)),
                 Some(Shared::Making) => {}
                 None => panic!("the shared value of {task:?} is gone before its last use"),
             }
@@ -183,15 +184,15 @@ impl SharedValues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use microtome_array::{ArraySpec, PixelType, Shape};
+    use microtome_array::{ArraySpec, PixelType, Pixels, Shape};
     use microtome_graph::LayerId;
 
     fn task(chunk: u64) -> Task {
         Task { layer: LayerId(0), chunk }
     }
 
-    fn pixels() -> Pixels {
-        Pixels::zeroed(ArraySpec { shape: Shape::new([1; 6]).unwrap(), dtype: PixelType::U8 })
+    fn value() -> Made {
+        Made::good(Pixels::zeroed(ArraySpec { shape: Shape::new([1; 6]).unwrap(), dtype: PixelType::U8 }))
     }
 
     #[test]
@@ -201,8 +202,8 @@ mod tests {
         values.look().claim(task(1));
         assert!(values.look().has(&task(1)));
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| values.wait(&task(1)).map(|pixels| pixels.spec().bytes()));
-            values.made(task(1), pixels(), 2);
+            let second = scope.spawn(|| values.wait(&task(1)).map(|value| value.pixels.spec().bytes()));
+            values.made(task(1), value(), 2);
             assert_eq!(second.join().unwrap(), Ok(1));
         });
         values.release(&task(1));

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use microtome_array::{ChunkGrid, Pixels, Region};
+use microtome_array::{ArraySpec, ChunkGrid, Pixels, Region, copy_region};
 use microtome_graph::{LayerKind, Task, TaskGraph};
 use microtome_io::{Sink, WriteContext};
 use microtome_ops::{OpError, SummaryState};
@@ -109,6 +109,14 @@ impl Run<'_> {
         users.iter().map(count).sum()
     }
 
+    /// The stored array that this pass reads, if it is not the first.
+    fn below(&self) -> Option<usize> {
+        match self.target {
+            Target::Store { first, .. } => first.checked_sub(1),
+            Target::Collect(_) | Target::Summarise(_) => None,
+        }
+    }
+
     fn is_resuming(&self) -> bool {
         matches!(self.target, Target::Store { record, .. } if record.is_resuming())
     }
@@ -146,21 +154,30 @@ impl Run<'_> {
         let layer = &this.layer;
         let Some(region) = layer.grid.region(&layer.grid.index(task.chunk)) else { return Ok(()) };
         let Work { live, tally, part } = work;
-        let evaluator = Evaluator { stage: self.stage, pool: &self.buffers, width: self.width, task, live };
+        let evaluator = Evaluator {
+            stage: self.stage,
+            pool: &self.buffers,
+            width: self.width,
+            task,
+            live,
+            quarantine: self.quarantine,
+            below: self.below(),
+        };
         tally.tasks += 1;
         match (&layer.kind, part) {
             (LayerKind::Store, _) => return self.store(&evaluator, &region, tally),
             (LayerKind::Summarise(_), Some(part)) => return self.summarise(&evaluator, &region, part.as_mut(), tally),
             _ => {}
         }
-        let pixels = evaluator.layer(task.layer, &region, &mut tally.read)?;
+        let made = evaluator.layer(task.layer, &region, &mut tally.read)?;
         if task.layer == self.stage.top() {
-            self.collect(&evaluator, &region, &pixels, tally)?;
+            self.collect(&evaluator, &region, &made.pixels, tally)?;
+            self.quarantine.stored(0, &made.bad);
         }
         if this.shared {
-            self.shared.made(task, pixels, self.uses(task));
+            self.shared.made(task, made, self.uses(task));
         } else {
-            live.hold(task, pixels, consumers);
+            live.hold(task, made, consumers);
         }
         Ok(())
     }
@@ -176,7 +193,17 @@ impl Run<'_> {
         let task = evaluator.task;
         for region in self.boxes(evaluator, chunk)? {
             let pixels = evaluator.input(task.layer, &region, &mut tally.read)?;
-            part.add(pixels.as_ref()).map_err(|e| self.summary_error(e))?;
+            if pixels.bad().is_empty() {
+                part.add(pixels.as_ref()).map_err(|e| self.summary_error(e))?;
+                continue;
+            }
+            for good in good_parts(&region, pixels.bad()) {
+                let spec = ArraySpec { shape: good.shape(), ..pixels.as_ref().spec() };
+                let mut piece = Pixels::from_pool(spec, &self.buffers);
+                copy_region(pixels.as_ref(), &region.origin(), &mut piece.as_mut(), &good.origin(), &good)
+                    .map_err(|e| evaluator.internal(e))?;
+                part.add(piece.as_ref()).map_err(|e| self.summary_error(e))?;
+            }
         }
         Ok(())
     }
@@ -205,15 +232,18 @@ impl Run<'_> {
         let this = self.stage.get(task.layer);
         let index = this.layer.grid.index(task.chunk);
         let mut writer = sinks[top].begin(index, &WriteContext { pool: &self.buffers })?;
+        let mut bad = Vec::new();
         for part in self.boxes(evaluator, unit)? {
             let pixels = evaluator.input(task.layer, &part, &mut tally.read)?;
             writer.write(&part, pixels.as_ref())?;
+            bad.extend_from_slice(pixels.bad());
         }
+        self.quarantine.stored(first + top, &bad);
         let receipt = writer.finish()?;
         tally.units += 1;
         tally.written += receipt.pixel_bytes;
         tally.stored += receipt.stored_bytes;
-        record.finished(first + top, &receipt)
+        record.finished(first + top, &receipt, bad.is_empty())
     }
 
     fn collect(
@@ -232,4 +262,9 @@ impl Run<'_> {
         tally.units += 1;
         Ok(())
     }
+}
+
+/// A region without some boxes, as boxes.
+fn good_parts(region: &Region, bad: &[Region]) -> Vec<Region> {
+    bad.iter().fold(vec![*region], |parts, hole| parts.iter().flat_map(|part| part.without(hole)).collect())
 }

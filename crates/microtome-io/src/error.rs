@@ -125,6 +125,22 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The page of a TIFF and the byte offset that an error names, where it does.
+    pub fn position(&self) -> (Option<u64>, Option<u64>) {
+        let after = |text: &str, word: &str| {
+            let rest = text.split(word).nth(1)?;
+            let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+            digits.parse().ok()
+        };
+        match self {
+            ReadError::Truncated { location, offset, .. } => (after(location, "page "), Some(*offset)),
+            ReadError::Corrupt { what, location, .. } | ReadError::OverLimit { what, location, .. } => {
+                (after(location, "page "), after(what, "at offset "))
+            }
+            _ => (None, None),
+        }
+    }
+
     /// An operating system error, with "does not exist" told apart.
     pub fn os(path: &Path, action: impl Into<String>, source: std::io::Error) -> ReadError {
         if source.kind() == std::io::ErrorKind::NotFound {

@@ -34,9 +34,9 @@ pub use microtome_array::{
     PixelsRef, Region, Shape, dispatch, format_count, format_size, parse_size,
 };
 pub use microtome_exec::{
-    AtOnce, CancelToken, Command, Counters, End, Event, Explanation, Job, LayerReason, MOST_THREADS, MemoryReason,
-    Pass, PassLimit, PassReason, Plan, Resume, RunError, RunOptions, RunReport, Scheduler, Setup, Snapshot, Ticket,
-    Window, default_memory,
+    AtOnce, BadPlane, CancelToken, Command, Counters, End, Event, Explanation, Job, LayerReason, MOST_THREADS,
+    MemoryReason, MostBad, OnError, Pass, PassLimit, PassReason, Plan, Resume, RunError, RunOptions, RunReport,
+    Scheduler, Setup, Snapshot, Ticket, Window, default_memory,
 };
 pub use microtome_graph::{
     Admission, Card, Drawing, Estimate, Flow, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray,
@@ -48,8 +48,8 @@ pub use microtome_handler::{
 };
 pub use microtome_io::{
     Channel, Durability, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output, PixelSize, Place, Quantity,
-    ReadError, Reader, SceneInfo, SceneKind, Sink, Standing, StorageInfo, StorageKind, SyntheticReader, WriteError,
-    read_region,
+    ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink, SourceSpec, Standing, StorageInfo,
+    StorageKind, SyntheticReader, WriteError, read_region,
 };
 pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,

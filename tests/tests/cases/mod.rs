@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use microtome::{
     ArraySpec, Axis, ChunkDims, ChunkGrid, Downsample, Factors, Fusing, Gaussian, LazyArray, MemorySink, PerAxis,
-    PixelType, Place, Projection, Region, Selection, Shape, Shrink, Sigma, Sink, Stage, StageOptions, SyntheticReader,
+    PixelType, Place, Projection, Reader, Region, Selection, Shape, Shrink, Sigma, Sink, Stage, StageOptions,
+    SyntheticReader,
 };
 use proptest::prelude::*;
 
@@ -98,10 +99,14 @@ pub fn dims(chunk: &[u64; 6]) -> ChunkDims {
 
 pub fn build(case: &Case) -> LazyArray {
     let spec = ArraySpec { shape: Shape::new(case.shape).unwrap(), dtype: case.dtype };
-    let region = case.select.map(|(a, b)| inside(&spec.shape, &a, &b));
+    build_on(case, Arc::new(SyntheticReader::new(spec).tiled(Shape::new(case.tile).unwrap())))
+}
+
+/// The case on another image of its shape and type.
+pub fn build_on(case: &Case, reader: Arc<dyn Reader>) -> LazyArray {
+    let region = case.select.map(|(a, b)| inside(&Shape::new(case.shape).unwrap(), &a, &b));
     let selection = Selection { at: Place::default(), region };
-    let reader = SyntheticReader::new(spec).tiled(Shape::new(case.tile).unwrap());
-    let mut array = LazyArray::source(Arc::new(reader), &selection, &dims(&case.chunk)).unwrap();
+    let mut array = LazyArray::source(reader, &selection, &dims(&case.chunk)).unwrap();
     for step in &case.steps {
         array = match step {
             Step::Project(axis, method) => array.project(*axis, *method).unwrap(),

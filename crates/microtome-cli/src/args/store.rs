@@ -3,8 +3,8 @@
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use microtome::{
-    Compression, Durability, Levels, Naming, PixelSize, Resume, RunOptions, Shape, ShardChoice, StoreOptions,
-    ZarrOptions,
+    Compression, Durability, Levels, MostBad, Naming, OnError, PixelSize, Resume, RunOptions, Shape, ShardChoice,
+    StoreOptions, ZarrOptions,
 };
 
 use super::{pixel_size, source};
@@ -54,6 +54,14 @@ pub(crate) struct StoreArgs {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "yes", default_value = "no")]
     #[arg(hide_default_value = true)]
     resume: Resume,
+    /// What is done about planes that cannot be read: the run ends (stop), or goes on without them, lists them, and ends
+    /// with exit code 3 (quarantine)
+    #[arg(long, value_name = "WHAT", env = "MICROTOME_ON_ERROR", hide_env = true, default_value = "stop")]
+    #[arg(value_parser = PossibleValuesParser::new(["stop", "quarantine"]))]
+    on_error: String,
+    /// Planes that may be left out at most: a number, or a part of all as 1%
+    #[arg(long, value_name = "N|P%", env = "MICROTOME_MAX_BAD", hide_env = true, value_parser = most_bad)]
+    max_bad: Option<MostBad>,
     /// What finished write units outlive: a crash of the machine but for the last seconds (batch), all of it (unit), or
     /// only one of the program (none)
     #[arg(long, value_name = "WHEN", env = "MICROTOME_DURABILITY", hide_env = true, default_value = "batch")]
@@ -64,7 +72,11 @@ pub(crate) struct StoreArgs {
 impl StoreArgs {
     /// How the run treats what is there and keeps what it finishes.
     pub(crate) fn keeping(&self, options: RunOptions) -> RunOptions {
-        RunOptions { resume: self.resume, durability: self.durability, ..options }
+        let on_error = match self.on_error.as_str() {
+            "quarantine" => OnError::Quarantine { most: self.max_bad.unwrap_or_default() },
+            _ => OnError::Stop,
+        };
+        RunOptions { resume: self.resume, durability: self.durability, on_error, ..options }
     }
 
     /// The options of the output.
@@ -119,6 +131,17 @@ fn resume(text: &str) -> Result<Resume, String> {
         "yes" | "y" | "1" | "true" | "on" | "t" => Ok(Resume::Yes),
         "verify" => Ok(Resume::Verify),
         _ => Err("write --resume or --resume=verify".to_owned()),
+    }
+}
+
+fn most_bad(text: &str) -> Result<MostBad, String> {
+    let wrong = || "write a number of planes, or a part of all as 1%".to_owned();
+    match text.strip_suffix('%') {
+        None => text.replace('_', "").parse().map(MostBad::Planes).map_err(|_| wrong()),
+        Some(percent) => {
+            let percent: f64 = percent.parse().map_err(|_| wrong())?;
+            if (0.0..=100.0).contains(&percent) { Ok(MostBad::Part(percent / 100.0)) } else { Err(wrong()) }
+        }
     }
 }
 
@@ -198,6 +221,13 @@ mod tests {
         assert_eq!(given(&["--resume=verify"]), Ok((Resume::Verify, Durability::Batch)));
         assert!(given(&["--resume", "verify"]).is_err());
         assert!(given(&["--resume=later"]).unwrap_err().contains("--resume=verify"));
+    }
+
+    #[test]
+    fn a_limit_of_bad_planes_is_a_number_or_a_part() {
+        assert_eq!(most_bad("1_000"), Ok(MostBad::Planes(1000)));
+        assert_eq!(most_bad("50%"), Ok(MostBad::Part(0.5)));
+        assert!(most_bad("101%").is_err() && most_bad("-1").is_err() && most_bad("some").is_err());
     }
 
     #[test]

@@ -14,7 +14,11 @@ pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u6
         let path = job.store.path().display();
         return format!("{path} was finished by an earlier run of the same plan; there was nothing to do\n");
     }
-    let mut out = format!("{} is written\n", job.store.path().display());
+    let left_out = match report.quarantine.len() {
+        0 => String::new(),
+        planes => format!(" but for {}", things(planes as u64, "plane")),
+    };
+    let mut out = format!("{} is written{left_out}\n", job.store.path().display());
     let mut line = |name: &str, text: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "  {name:<8} {text}");
@@ -32,6 +36,9 @@ pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u6
     line("time", format!("{}, {} a second; {tasks}", duration(report.seconds), bytes(rate as u64)));
     let (peak, projected) = (bytes(report.peak_memory), bytes(report.projected_peak));
     line("memory", format!("{peak} at the peak; {projected} were projected, {} allowed", bytes(budget)));
+    for plane in &report.quarantine {
+        let _ = writeln!(out, "  left out t={} c={} z={}: {}", plane.t, plane.c, plane.z, plane.reason);
+    }
     out
 }
 

@@ -1,6 +1,6 @@
 //! A run (`convert`, `project`) as JSON.
 
-use microtome::RunReport;
+use microtome::{BadPlane, RunReport};
 use serde::Serialize;
 
 use super::image::text;
@@ -24,8 +24,8 @@ pub(crate) struct RunJson {
     seconds_forecast: Option<f64>,
     output: String,
     plan_hash: String,
-    /// Planes left out; a run of today leaves none out.
-    quarantine: [(); 0],
+    /// Planes that could not be read and were left out.
+    quarantine: Vec<BadPlane>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,7 +46,12 @@ struct RunUnits {
 impl RunJson {
     pub(crate) fn new(job: &Job, report: &RunReport) -> RunJson {
         RunJson {
-            tasks: RunTasks { planned: report.tasks_planned, run: report.tasks_run, failed: 0, quarantined: 0 },
+            tasks: RunTasks {
+                planned: report.tasks_planned,
+                run: report.tasks_run,
+                failed: 0,
+                quarantined: report.tasks_quarantined,
+            },
             batches: report.batches,
             units: RunUnits {
                 planned: report.units_planned,
@@ -63,7 +68,7 @@ impl RunJson {
             seconds_forecast: None,
             output: text(job.store.path()),
             plan_hash: job.store.plan().hash(),
-            quarantine: [],
+            quarantine: report.quarantine.clone(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use microtome::{CancelToken, Durability, Image, LazyArray, Resume, RunError, RunOptions, Store, describe};
+use microtome::{CancelToken, Image, LazyArray, RunError, RunOptions, Store, describe};
 
 use crate::args::{Everywhere, SourceArgs, StoreArgs, check_target};
 use crate::error::CliError;
@@ -24,8 +24,8 @@ pub(crate) struct Job {
     pub(crate) input: PathBuf,
     pub(crate) array: LazyArray,
     pub(crate) store: Store,
-    resume: Resume,
-    durability: Durability,
+    /// What the flags of the output say about the run.
+    run: RunOptions,
 }
 
 /// The part of an image that was asked for.
@@ -57,13 +57,14 @@ impl Job {
             args.naming().apply(scene)?;
         }
         let store = Store::of(&array, output, scene.as_ref(), &args.options()?)?;
-        let RunOptions { resume, durability, .. } = args.keeping(RunOptions::default());
-        Ok(Job { input: input.to_owned(), array, store, resume, durability })
+        let run = args.keeping(RunOptions::default());
+        Ok(Job { input: input.to_owned(), array, store, run })
     }
 
     /// How it is run.
     pub(super) fn options(&self, everywhere: &Everywhere) -> RunOptions {
-        RunOptions { resume: self.resume, durability: self.durability, ..everywhere.run_options() }
+        let RunOptions { resume, durability, on_error, .. } = self.run;
+        RunOptions { resume, durability, on_error, ..everywhere.run_options() }
     }
 
     /// Runs it and says what it did.
@@ -79,11 +80,13 @@ impl Job {
             signal => CliError::Stopped { signal, source },
         })?;
         if everywhere.json {
-            output.json(&RunJson::new(self, &report))
-        } else if everywhere.quiet {
-            Ok(())
-        } else {
-            output.text(&human::run(self, &estimate, &report, options.memory))
+            output.json(&RunJson::new(self, &report))?;
+        } else if !everywhere.quiet {
+            output.text(&human::run(self, &estimate, &report, options.memory))?;
+        }
+        match report.quarantine.len() {
+            0 => Ok(()),
+            planes => Err(CliError::Quarantined { planes }),
         }
     }
 }

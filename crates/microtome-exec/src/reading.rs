@@ -1,0 +1,127 @@
+//! Reading a source: tries again what may pass, and, where the user said so, goes on without what cannot be read.
+//!
+//! *Invariant:* a pixel that is not bad has been read; what was read well is kept, down to a stored tile.
+
+use std::time::Duration;
+
+use microtome_array::{ArraySpec, Axis, ChunkGrid, PerAxis, Pixels, PixelsMut, Region, copy_region};
+use microtome_io::{Place, ReadContext, ReadCount, ReadError, Reader};
+
+use crate::error::RunError;
+use crate::evaluate::Evaluator;
+use crate::quarantine::{Made, within};
+
+/// How long to wait before each further try.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
+
+/// A source, and where its region lies in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) reader: &'a dyn Reader,
+    pub(crate) at: Place,
+    pub(crate) first: &'a PerAxis<u64>,
+}
+
+impl Evaluator<'_> {
+    /// Reads a region of a source.
+    pub(crate) fn source(
+        &self,
+        spec: ArraySpec,
+        origin: Origin<'_>,
+        region: &Region,
+        read: &mut ReadCount,
+    ) -> Result<Made, RunError> {
+        let mut out = self.fresh(spec, region);
+        let stored = region.shifted(origin.first);
+        match self.patiently(origin, &stored, &mut out.as_mut()) {
+            Ok(count) => {
+                *read += count;
+                // A level that an earlier pass stored is as bad as it was then.
+                let known = self.below.map_or_else(Vec::new, |array| self.quarantine.of_stored(array, &stored));
+                let bad = known.iter().map(|part| part.relative_to(origin.first)).collect();
+                Ok(Made { pixels: out, bad })
+            }
+            Err(error) if self.quarantine.takes(&error) => self.salvage(origin, region, out, read),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads what can be read of a region, plane by plane and tile by tile.
+    fn salvage(
+        &self,
+        origin: Origin<'_>,
+        region: &Region,
+        mut out: Pixels,
+        read: &mut ReadCount,
+    ) -> Result<Made, RunError> {
+        let (_, level) = origin.reader.level(origin.at)?;
+        let stored = region.shifted(origin.first);
+        // Pieces of one plane each, as storage has them.
+        let granule = level.storage.granule;
+        let piece = [Axis::T, Axis::C, Axis::Z].into_iter().try_fold(granule, |shape, axis| shape.with(axis, 1));
+        let grid = piece.and_then(|piece| ChunkGrid::new(level.shape, piece)).map_err(|e| self.internal(e))?;
+        let mut bad = Vec::new();
+        for index in grid.covering(&stored).iter() {
+            let Some(tile) = grid.region(&index) else { continue };
+            let part = tile.intersect(&stored);
+            match self.piece(origin, &part, &stored, &mut out) {
+                Ok(count) => *read += count,
+                Err(RunError::Read(error)) if self.quarantine.takes(&error) => {
+                    let path = origin.reader.info().path.display().to_string();
+                    self.quarantine.list(origin.at, &path, &part, error)?;
+                    bad.push(part.relative_to(origin.first));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let bad = within(&bad, region);
+        Ok(Made::masked(out, region, bad))
+    }
+
+    /// Reads a piece of a plane into its place in `out`, which holds `stored`.
+    fn piece(
+        &self,
+        origin: Origin<'_>,
+        part: &Region,
+        stored: &Region,
+        out: &mut Pixels,
+    ) -> Result<ReadCount, RunError> {
+        let spec = ArraySpec { shape: part.shape(), dtype: out.spec().dtype };
+        let mut pixels = Pixels::from_pool(spec, self.pool);
+        let count = self.patiently(origin, part, &mut pixels.as_mut())?;
+        copy_region(pixels.as_ref(), &part.origin(), &mut out.as_mut(), &stored.origin(), part)
+            .map_err(|e| self.internal(e))?;
+        Ok(count)
+    }
+
+    /// Reads, and tries again after a while what the system refused for the moment.
+    fn patiently(&self, origin: Origin<'_>, stored: &Region, out: &mut PixelsMut<'_>) -> Result<ReadCount, ReadError> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let error = match origin.reader.read(origin.at, stored, out, &ReadContext { pool: self.pool }) {
+                Err(error) if may_pass(&error) => error,
+                done => return done,
+            };
+            let Some(pause) = pauses.next() else { return Err(error) };
+            tracing::warn!("{error}; trying again");
+            std::thread::sleep(*pause);
+        }
+    }
+}
+
+/// Whether the same read may go well a little later: what network file systems and busy devices say.
+fn may_pass(error: &ReadError) -> bool {
+    use rustix::io::Errno;
+    const PASSING: [Errno; 8] = [
+        Errno::IO,
+        Errno::AGAIN,
+        Errno::BUSY,
+        Errno::INTR,
+        Errno::TIMEDOUT,
+        Errno::STALE,
+        Errno::CONNRESET,
+        Errno::NETUNREACH,
+    ];
+    let ReadError::Os { source, .. } = error else { return false };
+    Errno::from_io_error(source).is_some_and(|errno| PASSING.contains(&errno))
+}

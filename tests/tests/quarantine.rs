@@ -1,0 +1,248 @@
+//! Planes that cannot be read: what depends on them holds the fill value and is listed, all else is as in a clean run.
+
+mod cases;
+mod cli;
+
+use std::sync::Arc;
+
+use cases::{Case, Step, build_on, case};
+use microtome::{
+    ArraySpec, Axis, ChunkGrid, Fusing, ImageInfo, LayerId, LazyArray, LevelSpec, MostBad, OnError, Op, OutputMeta,
+    PerAxis, Pixels, PixelsMut, Place, Plan, ReadContext, ReadCount, ReadError, Reader, Region, RunError, RunOptions,
+    Shape, SourceSpec, Stage, StageOptions, SyntheticReader, ZarrOptions, create_zarr,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+/// An image some of whose tiles cannot be read.
+#[derive(Debug)]
+struct Damaged {
+    image: SyntheticReader,
+    bad: Vec<Region>,
+    /// Whether the system fails, and only at the first time.
+    passing: Option<std::sync::atomic::AtomicU32>,
+}
+
+impl Reader for Damaged {
+    fn info(&self) -> &ImageInfo {
+        self.image.info()
+    }
+
+    fn source(&self) -> SourceSpec {
+        self.image.source()
+    }
+
+    fn read(
+        &self,
+        at: Place,
+        region: &Region,
+        out: &mut PixelsMut<'_>,
+        context: &ReadContext<'_>,
+    ) -> Result<ReadCount, ReadError> {
+        if let Some(left) = &self.passing {
+            use std::sync::atomic::Ordering::Relaxed;
+            if left.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok() {
+                let source = std::io::Error::from_raw_os_error(5);
+                return Err(ReadError::Os { path: "damaged".into(), action: "read".to_owned(), source });
+            }
+        }
+        if self.bad.iter().any(|bad| !bad.intersect(region).is_empty()) {
+            let what = "strip 4 at offset 1234".to_owned();
+            let location = "page 7".to_owned();
+            return Err(ReadError::Corrupt {
+                path: "damaged".into(),
+                what,
+                location,
+                why: "no zlib stream".to_owned(),
+            });
+        }
+        self.image.read(at, region, out, context)
+    }
+
+    fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {
+        self.image.scratch_bytes(at, region)
+    }
+}
+
+fn image(case: &Case, picks: &[u64]) -> Damaged {
+    let shape = Shape::new(case.shape).unwrap();
+    let tile = ChunkGrid::new(shape, Shape::new(case.tile).unwrap()).unwrap();
+    let piece = PerAxis(tile.chunk().extents()).with(Axis::T, 1).with(Axis::C, 1).with(Axis::Z, 1);
+    let pieces = ChunkGrid::new(shape, Shape::new(piece.0).unwrap()).unwrap();
+    let bad = picks.iter().map(|pick| pieces.region(&pieces.index(pick % pieces.count())).unwrap()).collect();
+    let spec = ArraySpec { shape, dtype: case.dtype };
+    Damaged { image: SyntheticReader::new(spec).tiled(Shape::new(case.tile).unwrap()), bad, passing: None }
+}
+
+/// Whether a pixel of a layer depends on a bad one, pixel by pixel.
+fn depends(stage: &Stage, layer: LayerId, pixel: &Region, bad: &[Region]) -> bool {
+    let this = stage.get(layer);
+    if let microtome::LayerKind::Source { origin, .. } = &this.layer.kind {
+        return bad.iter().any(|bad| !bad.intersect(&pixel.shifted(origin)).is_empty());
+    }
+    this.inputs.iter().any(|&input| {
+        let needed = this.layer.input_region(pixel, &stage.get(input).layer.spec);
+        depends(stage, input, &needed, bad)
+    })
+}
+
+/// The clean result, with 0 wherever it depends on something bad.
+fn masked(array: &LazyArray, clean: Pixels, bad: &[Region]) -> (Pixels, bool) {
+    let stage = Stage::new(array, &StageOptions { fusing: Fusing::None, ..StageOptions::default() });
+    let (spec, size) = (clean.spec(), clean.spec().dtype.size());
+    let pixels = ChunkGrid::new(spec.shape, Shape::new([1; 6]).unwrap()).unwrap();
+    let mut out = clean;
+    let mut any = false;
+    for (n, index) in pixels.all().iter().enumerate() {
+        if depends(&stage, stage.top(), &pixels.region(&index).unwrap(), bad) {
+            out.as_mut().bytes()[n * size..(n + 1) * size].fill(0);
+            any = true;
+        }
+    }
+    (out, any)
+}
+
+fn options(threads: usize) -> RunOptions {
+    RunOptions {
+        threads,
+        memory: 1 << 30,
+        on_error: OnError::Quarantine { most: MostBad::Any },
+        ..RunOptions::default()
+    }
+}
+
+#[test]
+fn what_depends_on_a_bad_tile_is_masked_and_nothing_else() {
+    let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
+    let picks = proptest::collection::vec(any::<u64>(), 0..4);
+    TestRunner::new(config)
+        .run(&(case(), picks, 1usize..5, prop_oneof![Just(1u64), Just(64)]), |(case, picks, threads, group_units)| {
+            // A sum may overflow, and then nothing is to be compared.
+            let image = Arc::new(image(&case, &picks));
+            let bad = image.bad.clone();
+            let array = build_on(&case, image);
+            let clean = cases::build(&case);
+            let Ok((clean, _)) = Plan::compute(&clean, Fusing::Full).collect(&options(1)) else { return Ok(()) };
+            let (expected, any) = masked(&array, clean, &bad);
+            for fusing in [Fusing::Full, Fusing::None] {
+                let plan = Plan::compute_with(&array, &StageOptions { fusing, group_units, sink: None });
+                let (found, report) = plan.collect(&options(threads)).unwrap();
+                prop_assert_eq!(found.as_ref().bytes(), expected.as_ref().bytes(), "{:?}", fusing);
+                prop_assert!(!any || !report.quarantine.is_empty(), "what is masked is listed");
+                for plane in &report.quarantine {
+                    prop_assert_eq!((plane.page, plane.offset), (Some(7), Some(1234)));
+                    let listed = |bad: &Region| [bad.start(Axis::T), bad.start(Axis::C), bad.start(Axis::Z)];
+                    prop_assert!(bad.iter().any(|bad| listed(bad) == [plane.t, plane.c, plane.z]), "{:?}", plane);
+                }
+                let stop = RunOptions { on_error: OnError::Stop, ..options(threads) };
+                prop_assert_eq!(plan.collect(&stop).is_err(), !report.quarantine.is_empty());
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn levels_are_bad_where_the_full_resolution_is_in_one_pass_or_several() {
+    let shape = [1, 2, 3, 40, 48, 1];
+    let case = Case {
+        shape,
+        dtype: microtome::PixelType::U16,
+        select: None,
+        tile: [1, 1, 1, 8, 48, 1],
+        chunk: [1, 1, 1, 40, 48, 1],
+        steps: vec![Step::Cast(microtome::PixelType::F32)],
+        unit: None,
+    };
+    let image = Arc::new(image(&case, &[2, 17]));
+    let bad = image.bad.clone();
+    let (array, clean) = (build_on(&case, image), cases::build(&case));
+    let half = cases::shrink(microtome::Factors { y: 2, x: 2, ..Default::default() });
+    let steps: Vec<Arc<dyn Op>> = vec![Arc::new(half.clone()), Arc::new(half.clone())];
+    let specs: Vec<_> =
+        (0..3).map(|n| LevelSpec::reduced(array.spec(), [1, 1, 1, 1 << n, 1 << n, 1]).unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, memory) in [("once.zarr", 1 << 30), ("often.zarr", 400 << 10)] {
+        let zarr = ZarrOptions { compression: microtome::Compression::None, ..ZarrOptions::default() };
+        let out = folder.path().join(name);
+        let output = create_zarr(&out, &specs, &OutputMeta::default(), &zarr).unwrap();
+        let plan = Plan::pyramid(&array, steps.clone(), &output);
+        let report = plan.run(&RunOptions { memory, ..options(1) }).unwrap();
+        assert_eq!(report.quarantine.len(), 2, "{:?}", report.quarantine);
+        let (mut level, mut dirty) = (clean.clone(), array.clone());
+        for (n, spec) in specs.iter().enumerate() {
+            let (pixels, _) = Plan::compute(&level, Fusing::Full).collect(&options(1)).unwrap();
+            let (expected, any) = masked(&dirty, pixels, &bad);
+            let opened = microtome::Image::open(&out).unwrap().reader();
+            let place = Place { scene: 0, level: n };
+            let found = microtome::read_region(opened.as_ref(), place, &spec.array.shape.region()).unwrap();
+            assert!(any && found.as_ref().bytes() == expected.as_ref().bytes(), "level {n} of {name}");
+            level = level.apply(Arc::new(half.clone())).unwrap();
+            dirty = dirty.apply(Arc::new(half.clone())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn more_bad_planes_than_allowed_end_the_run_and_what_passes_is_tried_again() {
+    let case = Case {
+        shape: [1, 1, 10, 4, 4, 1],
+        dtype: microtome::PixelType::U8,
+        select: None,
+        tile: [1, 1, 1, 4, 4, 1],
+        chunk: [1, 1, 1, 4, 4, 1],
+        steps: Vec::new(),
+        unit: None,
+    };
+    let run = |image: Damaged, most: MostBad| {
+        let array = build_on(&case, Arc::new(image));
+        let options = RunOptions { on_error: OnError::Quarantine { most }, ..options(1) };
+        Plan::compute(&array, Fusing::Full).collect(&options).map(|(_, report)| report.quarantine.len())
+    };
+    assert_eq!(run(image(&case, &[1, 5, 8]), MostBad::Planes(3)).unwrap(), 3);
+    for most in [MostBad::Planes(2), MostBad::Part(0.29)] {
+        let error = run(image(&case, &[1, 5, 8]), most).unwrap_err();
+        assert!(matches!(error, RunError::TooManyBad { most: 2, planes: 10, .. }), "{error}");
+        assert!(error.to_string().contains("more than 2 of 10 planes cannot be read"), "{error}");
+    }
+    let passing = Damaged { passing: Some(2.into()), ..image(&case, &[]) };
+    assert_eq!(run(passing, MostBad::Any).unwrap(), 0, "the third try goes well");
+}
+
+#[test]
+fn a_damaged_strip_leaves_its_plane_out_and_nothing_else() {
+    let Some(bench) = cli::Bench::new() else { return };
+    let mut bytes = std::fs::read(cli::repository().join("fixtures/cells.ome.tif")).unwrap();
+    let image = microtome::Image::open(cli::repository().join("fixtures/cells.ome.tif")).unwrap();
+    // Some strip in the middle of the file: its zlib header is destroyed.
+    let middle = bytes.len() / 2;
+    let at = (middle..bytes.len() - 1).find(|&n| bytes[n] == 0x78 && [0x01, 0x5e, 0x9c, 0xda].contains(&bytes[n + 1]));
+    bytes[at.unwrap()] = 0xff;
+    std::fs::write(bench.path("bad.ome.tif"), &bytes).unwrap();
+    let convert = ["convert", "bad.ome.tif", "out.ome.zarr"];
+    let ran = bench.run(&convert);
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    assert!(!bench.path("out.ome.zarr").exists());
+    let ran = bench.run(&[&convert[..], &["--overwrite", "--on-error", "quarantine", "--json"]].concat());
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let listed = report["quarantine"].as_array().unwrap();
+    assert_eq!(listed.len(), 1, "{report}");
+    let number = |name: &str| listed[0][name].as_u64().unwrap();
+    assert!(number("page") > 0 && number("offset") as usize <= at.unwrap(), "{report}");
+    let found = microtome::Image::open(bench.path("out.ome.zarr")).unwrap().reader();
+    let clean = image.reader();
+    let shape = clean.info().scenes[0].levels[0].shape;
+    let planes = ChunkGrid::new(shape, Shape::new([1, 1, 1, 1 << 20, 1 << 20, 1]).unwrap()).unwrap();
+    for index in planes.all().iter() {
+        let plane = planes.region(&index).unwrap();
+        let read = |reader: &dyn Reader| microtome::read_region(reader, Place::default(), &plane).unwrap();
+        let same = read(found.as_ref()).as_ref().bytes() == read(clean.as_ref()).as_ref().bytes();
+        let is_listed = [index[Axis::T], index[Axis::C], index[Axis::Z]] == ["t", "c", "z"].map(number);
+        assert_eq!(same, !is_listed, "plane {index:?}");
+    }
+    // One bad plane of 48 is more than a hundredth.
+    let ran = bench.run(&[&convert[..], &["--overwrite", "--on-error", "quarantine", "--max-bad", "1%"]].concat());
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    assert!(ran.stderr.contains("more than 0 of 48 planes"), "{}", ran.stderr);
+}
