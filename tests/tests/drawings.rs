@@ -118,7 +118,7 @@ fn a_pyramid_is_drawn_pass_by_pass() {
     let svg_several = svg("pyramid-passes", &several);
     let passes = several.panels.iter().filter(|panel| panel.title.starts_with("pass ")).count();
     assert!(passes > 1, "{svg_several}");
-    assert!(svg_several.contains("level 0 is read back"), "{svg_several}");
+    assert!(svg_several.contains(" is read back"), "{svg_several}");
     let graph = plan.passes(&options(1 << 30)).unwrap()[0].stage.layer_graph();
     let halves = graph.edge_weights().filter(|r| matches!(r, Relation::Shrink { .. })).count();
     assert_eq!(halves, 3);

@@ -79,11 +79,21 @@ impl Pyramid<'_> {
         let mut first = 0;
         while first < self.count() {
             let source = if first == 0 { self.array.clone() } else { self.planned(first)? };
-            let pass = self.longest(&source, first, options)?;
+            let pass = self.longest(&source, first, options).map_err(|refused| self.hardest(refused, first, options))?;
             first = pass.levels.end;
             passes.push(pass);
         }
         Ok(passes)
+    }
+
+    /// Of the refusal of a pass and those that would come after it the one that needs most: a budget that is named must do
+    /// for all.
+    fn hardest(&self, refused: GraphError, first: usize, options: &RunOptions) -> GraphError {
+        let later = (first + 1..self.count()).filter_map(|level| {
+            let source = self.planned(level).ok()?;
+            self.alone(&source, level, options).err()
+        });
+        later.fold(refused, |one, other| if needed(&other) > needed(&one) { other } else { one })
     }
 
     /// The pass from a level that stores most levels: most of those that keep all threads busy, or of those that fit.
@@ -180,12 +190,15 @@ impl Pyramid<'_> {
     }
 }
 
-/// Of two refusals the one that needs less memory.
-pub(crate) fn nearer(one: GraphError, other: GraphError) -> GraphError {
-    let needed = |error: &GraphError| match error {
+fn needed(error: &GraphError) -> u64 {
+    match error {
         GraphError::Memory { needed, .. } => *needed,
         _ => u64::MAX,
-    };
+    }
+}
+
+/// Of two refusals the one that needs less memory.
+pub(crate) fn nearer(one: GraphError, other: GraphError) -> GraphError {
     if needed(&other) < needed(&one) { other } else { one }
 }
 

@@ -70,6 +70,8 @@ impl Job {
     /// Runs it and says what it did.
     pub(super) fn run(&self, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
         let options = self.options(everywhere);
+        // What stands in the way is told first: a larger budget would not help.
+        self.store.check(&options)?;
         let estimate = self.store.estimate(&options).map_err(RunError::from)?;
         let signal = stop_on_signal(options.cancel.clone());
         let progress = Progress::start(everywhere, &options.counters, &estimate);
