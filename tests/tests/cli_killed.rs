@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use cli::resumed::{Subject, ended, has_strace, is_deep, was_killed};
 
-/// 192 write units, each a file.
-const MANY: &str = "--chunk-shape 1,1,1,80,96 --shard-shape none";
-/// 12 write units, each a shard.
-const FEW: &str = "--chunk-shape 1,1,1,80,96 --shard-shape 1,1,4,160,192";
+/// 192 write units, each a file, and 96 of two lower levels.
+const MANY: &str = "--chunk-shape 1,1,1,80,96 --shard-shape none --levels 3";
+/// 12 write units of each level, each a shard.
+const FEW: &str = "--chunk-shape 1,1,1,80,96 --shard-shape 1,1,4,160,192 --levels 2";
 /// Every call by which something may change on a disk.
 const CALLS: [&str; 11] = [
     "openat",
@@ -90,7 +90,7 @@ fn killed_at_its_nth_call_a_run_goes_on_to_the_same_bytes() {
             }
             subject.resume(&what, &[]);
             points += 1;
-            n += if is_deep() { 1 } else { 1 + n };
+            n += if is_deep() { 1 } else { 2 + 2 * n };
         }
     }
     println!("killed at {points} calls");
@@ -110,9 +110,12 @@ fn touched(subject: &Subject) -> Vec<(PathBuf, &'static [&'static str])> {
         (partial.join(".microtome/complete.json"), &["openat", "write", "fsync"]),
         (partial.join("zarr.json"), &["openat", "write", "fsync"]),
         (partial.join("0/zarr.json"), &["openat", "write", "fsync"]),
+        (partial.join("1/zarr.json"), &["openat", "write", "fsync"]),
     ];
-    for (path, content) in cli::tree(&subject.bench.path("gold.ome.zarr/0/c")) {
-        let at = partial.join("0/c").join(&path);
+    let levels = ["0/c", "1/c"].map(|level| (level, cli::tree(&subject.bench.path("gold.ome.zarr").join(level))));
+    let stored = levels.iter().flat_map(|(level, files)| files.iter().map(move |file| (level, file)));
+    for (level, (path, content)) in stored {
+        let at = partial.join(level).join(path);
         if content.is_none() {
             found.push((at, &["mkdir", "fsync"]));
         } else {
@@ -131,7 +134,7 @@ fn killed_at_any_of_its_files_a_run_goes_on_to_the_same_bytes() {
     let Some(subject) = Subject::new(FEW) else { return };
     let touched = touched(&subject);
     let points: Vec<_> = touched.iter().flat_map(|(path, calls)| calls.iter().map(move |call| (path, *call))).collect();
-    let (step, mut killed) = (if is_deep() { 1 } else { 5 }, 0);
+    let (step, mut killed) = (if is_deep() { 1 } else { 11 }, 0);
     for (path, call) in points.iter().step_by(step) {
         let (status, complaint) = ended(&mut subject.traced(call, "signal=SIGKILL:when=1", Some(path), &[]));
         let what = format!("killed at {call} of {}", path.display());
@@ -168,7 +171,7 @@ fn killed_while_it_replaces_an_output_a_run_leaves_the_old_one_or_the_new_one() 
                 break;
             }
             subject.resume_over(&what, is_old);
-            n += if is_deep() { 1 } else { 1 + n / 2 };
+            n += if is_deep() { 1 } else { 1 + n };
         }
     }
 }

@@ -4,8 +4,9 @@
 //! *Invariant:* a file keeps its handle from its first byte until it has its place, so that no error of the disk is lost in
 //! between; a unit whose bytes could not be brought to the disk never gets its place.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,8 +18,8 @@ use microtome_io::{Durability, WriteError};
 use super::disk::sync_folder;
 use super::publish::Partial;
 
-/// Files that are brought to the disk at a time.
-const SYNCS_AT_ONCE: usize = 4;
+/// Files or folders that are brought to the disk at a time.
+const SYNCS_AT_ONCE: usize = 8;
 /// Folders known to be on the disk that are remembered, at most.
 const MOST_FOLDERS: usize = 4096;
 
@@ -38,26 +39,23 @@ pub(super) struct Building {
     folders: Mutex<HashSet<PathBuf>>,
 }
 
-/// Brings the bytes of files to the disk, several at a time: a disk works best on more than one request.
-fn sync_files(files: &[WholeFile]) -> Result<(), WriteError> {
+/// Brings files or folders to the disk, several at a time: what waits for a disk together waits once.
+fn at_once<T: Sync>(items: &[T], sync: impl Fn(&T) -> Result<(), WriteError> + Sync) -> Result<(), WriteError> {
     let next = AtomicUsize::new(0);
-    let sync = || {
-        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            file.file.sync_all().map_err(|e| WriteError::os(&file.temporary, "bring to the disk", e))?;
+    let work = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            sync(item)?;
         }
         Ok(())
     };
     thread::scope(|scope| {
-        let helpers = files.len().clamp(1, SYNCS_AT_ONCE) - 1;
+        let helpers = items.len().clamp(1, SYNCS_AT_ONCE) - 1;
         // Where no thread can be started, this one does it all.
-        let started = (0..helpers).map_while(|_| thread::Builder::new().spawn_scoped(scope, sync).ok());
+        let started = (0..helpers).map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok());
         let started: Vec<_> = started.collect();
-        let panicked = |_| {
-            let why = "a thread that brought files to the disk panicked".to_owned();
-            Err(WriteError::Encode { path: files[0].temporary.clone(), what: "a write unit".to_owned(), why })
-        };
-        let first = sync();
-        started.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).fold(first, Result::and)
+        let first = work();
+        let joined = started.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.fold(first, Result::and)
     })
 }
 
@@ -93,7 +91,9 @@ impl Building {
     /// Gives files their places: bytes to the disk, then the names, then the folders.
     pub(super) fn place(&self, files: &[WholeFile]) -> Result<(), WriteError> {
         if self.syncs() {
-            sync_files(files)?;
+            at_once(files, |file| {
+                file.file.sync_all().map_err(|e| WriteError::os(&file.temporary, "bring to the disk", e))
+            })?;
         }
         let mut folders: Vec<&Path> = Vec::new();
         for file in files {
@@ -112,15 +112,16 @@ impl Building {
         if known.len() > MOST_FOLDERS {
             known.clear();
         }
+        let mut all: BTreeSet<&Path> = folders.iter().copied().collect();
         for folder in folders {
-            sync_folder(folder)?;
             let mut below = *folder;
             while known.insert(below.to_owned()) && below != partial.dir() {
                 let Some(above) = below.parent() else { break };
-                sync_folder(above)?;
+                all.insert(above);
                 below = above;
             }
         }
-        Ok(())
+        let all: Vec<&Path> = all.into_iter().collect();
+        at_once(&all, |folder| sync_folder(folder))
     }
 }
