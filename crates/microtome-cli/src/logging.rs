@@ -3,18 +3,22 @@
 use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::output::{one_line, say};
+use crate::trace::{Runs, Trace};
 
-/// Starts the log.
-pub(crate) fn start(level: LevelFilter) {
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+/// Starts the log, and the trace of a run if there is one.
+pub(crate) fn start(level: LevelFilter, trace: Option<Trace>) {
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time()
-        .init();
+        .with_filter(level);
+    tracing_subscriber::registry().with(log).with(trace.map(|trace| trace.with_filter(Runs))).init();
 }
 
 /// Says of a panic what and where on one line. Threads that run tasks report theirs as an error of the run.

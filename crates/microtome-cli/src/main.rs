@@ -14,6 +14,7 @@ mod logging;
 mod output;
 mod progress;
 mod signals;
+mod trace;
 mod usage;
 mod verbs;
 
@@ -25,6 +26,7 @@ use clap::Parser;
 use crate::args::Cli;
 use crate::error::CliError;
 use crate::output::{Output, complain};
+use crate::trace::Trace;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -42,9 +44,8 @@ fn start() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::report(&error),
     };
-    logging::start(cli.log_level());
     signals::survive_file_limit();
-    match answer(&cli) {
+    match traced(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
@@ -54,6 +55,16 @@ fn start() -> ExitCode {
             ExitCode::from(exit::code(&error))
         }
     }
+}
+
+/// Answers, and ends the trace if one was asked for; an error of the answer is told before one of the trace.
+fn traced(cli: &Cli) -> Result<(), CliError> {
+    let trace = cli.trace().map(Trace::create).transpose();
+    logging::start(cli.log_level(), trace.as_ref().ok().cloned().flatten());
+    let trace = trace?;
+    let answered = answer(cli);
+    let ended = trace.map_or(Ok(()), |trace| trace.finish());
+    answered.and(ended)
 }
 
 /// Runs the verb; what it printed before an error is kept.

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::error::RunError;
 use crate::quarantine::{Made, Quarantine, within};
 use crate::reading::Origin;
+use crate::trace;
 use crate::values::LiveValues;
 
 /// Evaluates regions of a stage's layers.
@@ -28,6 +29,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) quarantine: &'a Quarantine,
     /// The stored array that the source is, of a later pass.
     pub(crate) below: Option<usize>,
+    /// Whether the task is traced.
+    pub(crate) told: bool,
 }
 
 /// What was just made, or is borrowed from a kept value.
@@ -77,6 +80,7 @@ impl Evaluator<'_> {
                 Body::Map(map) => {
                     let input = self.input(id, region, read)?;
                     let mut out = self.fresh(this.layer.spec, region);
+                    let _computing = trace::span("op", op.name(), self.told);
                     map.run(input.as_ref(), &mut out.as_mut()).map_err(|e| self.op_error(e))?;
                     Ok(self.dependent(id, op.as_ref(), region, out, input.bad()))
                 }
@@ -85,6 +89,7 @@ impl Evaluator<'_> {
                     let needed = op.input_region(region, &whole);
                     let input = self.input(id, &needed, read)?;
                     let mut out = self.fresh(this.layer.spec, region);
+                    let _computing = trace::span("op", op.name(), self.told);
                     let place = Placement { whole: whole.shape, input: needed, output: *region };
                     body.run(input.as_ref(), &mut out.as_mut(), &place, self.pool).map_err(|e| self.op_error(e))?;
                     Ok(self.dependent(id, op.as_ref(), region, out, input.bad()))
@@ -199,10 +204,12 @@ impl Evaluator<'_> {
         for start in (needed.start(axis)..needed.end(axis)).step_by(depth as usize) {
             let slab = needed.with(axis, start, needed.end(axis).min(start + depth));
             let pixels = self.input(id, &slab, &mut read)?;
+            let _computing = trace::span("op", op.name(), self.told);
             state.add(pixels.as_ref()).map_err(|e| self.op_error(e))?;
             bad.extend_from_slice(pixels.bad());
         }
         let mut out = self.fresh(this.layer.spec, part);
+        let _computing = trace::span("op", op.name(), self.told);
         state.finish(&mut out.as_mut()).map_err(|e| self.op_error(e))?;
         Ok((self.dependent(id, op, part, out, &bad), read))
     }

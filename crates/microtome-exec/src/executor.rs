@@ -18,6 +18,7 @@ use crate::options::{MOST_THREADS, RunOptions};
 use crate::quarantine::Quarantine;
 use crate::scheduler::{Command, Event, Job, Scheduler, Setup};
 use crate::summarise::Gathering;
+use crate::trace::Sampling;
 use crate::values::SharedValues;
 
 /// Where the result goes.
@@ -74,6 +75,7 @@ pub(crate) fn run(
         width: admission.width as usize,
         buffers: BufferPool::new(options.memory),
         shared: SharedValues::default(),
+        sampling: Sampling::of(stage),
         scheduler: Mutex::new(Scheduler::new(setup)),
         failure: Mutex::new(None),
         windows: Mutex::new(0),
@@ -93,6 +95,8 @@ pub(crate) struct Run<'a> {
     pub(crate) width: usize,
     pub(crate) buffers: BufferPool,
     pub(crate) shared: SharedValues,
+    /// Which tasks are traced.
+    pub(crate) sampling: Sampling,
     scheduler: Mutex<Scheduler>,
     failure: Mutex<Option<RunError>>,
     windows: Mutex<u64>,

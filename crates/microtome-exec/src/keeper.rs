@@ -13,6 +13,7 @@ use microtome_io::{Durability, Output, Receipt, StoredUnit, WriteError};
 
 use crate::error::RunError;
 use crate::journal::{Entry, Journal};
+use crate::trace;
 use crate::watch::Watch;
 
 /// Bytes that make a batch; what comes while one is settled makes the next, so batches grow where the disk is slow.
@@ -154,6 +155,7 @@ impl<'a> Keeper<'a> {
             return Ok(());
         }
         self.watch.glance()?;
+        let _settling = trace::span("settle", "fsync and journal", true);
         self.output.settle(batch)?;
         let entries: Vec<Entry> = batch.iter().map(|(array, receipt)| self.entry(*array, receipt)).collect();
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);

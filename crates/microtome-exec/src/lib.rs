@@ -26,6 +26,7 @@ mod report;
 mod scheduler;
 mod storing;
 mod summarise;
+pub mod trace;
 mod values;
 mod watch;
 mod window;

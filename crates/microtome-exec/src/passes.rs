@@ -79,7 +79,8 @@ impl Pyramid<'_> {
         let mut first = 0;
         while first < self.count() {
             let source = if first == 0 { self.array.clone() } else { self.planned(first)? };
-            let pass = self.longest(&source, first, options).map_err(|refused| self.hardest(refused, first, options))?;
+            let pass =
+                self.longest(&source, first, options).map_err(|refused| self.hardest(refused, first, options))?;
             first = pass.levels.end;
             passes.push(pass);
         }

@@ -10,6 +10,7 @@ use microtome_io::{Place, ReadContext, ReadCount, ReadError, Reader};
 use crate::error::RunError;
 use crate::evaluate::Evaluator;
 use crate::quarantine::{Made, within};
+use crate::trace;
 
 /// How long to wait before each further try.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
@@ -33,6 +34,7 @@ impl Evaluator<'_> {
     ) -> Result<Made, RunError> {
         let mut out = self.fresh(spec, region);
         let stored = region.shifted(origin.first);
+        let _reading = trace::span("read", "read", self.told);
         match self.patiently(origin, &stored, &mut out.as_mut()) {
             Ok(count) => {
                 *read += count;

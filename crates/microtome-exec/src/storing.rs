@@ -17,6 +17,7 @@ use crate::keeper::{Keeper, Record};
 use crate::lock::Lock;
 use crate::options::{Resume, RunOptions};
 use crate::report::RunReport;
+use crate::trace;
 use crate::watch::Watch;
 
 /// An output that is locked and may be written.
@@ -88,6 +89,7 @@ impl<'a> Storing<'a> {
             (Some(error), _) | (None, Err(error)) => return Err(self.ended(error, kept)),
         };
         let units = keeper.into_units()?;
+        let _publishing = trace::span("settle", "publish", true);
         match self.output.finish(&Completion { plan: self.plan, units: &units }) {
             Ok(()) => Ok(RunReport { units_resumed: resumed, seconds: start.elapsed().as_secs_f64(), ..report }),
             Err(error) => Err(self.ended(error.into(), kept)),

@@ -18,6 +18,7 @@ use crate::counters::Tally;
 use crate::error::RunError;
 use crate::evaluate::{Evaluator, name};
 use crate::executor::{Run, Target};
+use crate::trace;
 use crate::values::{LiveValues, Look};
 
 type Graph = DiGraph<Task, (), u32>;
@@ -124,8 +125,10 @@ impl Run<'_> {
     /// Runs a task and frees what it was the last to need.
     fn node(&self, graph: &Graph, node: Node, work: &mut Work<'_>) -> Result<(), RunError> {
         let task = graph[node];
+        let told = self.sampling.has(task);
         for input in graph.neighbors_directed(node, Incoming).map(|input| graph[input]) {
             if self.stage.get(input.layer).shared {
+                let _waiting = trace::span("wait", "a shared value", told);
                 // Whoever makes it has failed: its error is the one that is told.
                 let value = self.shared.wait(&input).map_err(|_| RunError::Cancelled { done: 0, total: 0 })?;
                 work.live.borrow(input, value);
@@ -153,6 +156,8 @@ impl Run<'_> {
         let this = self.stage.get(task.layer);
         let layer = &this.layer;
         let Some(region) = layer.grid.region(&layer.grid.index(task.chunk)) else { return Ok(()) };
+        let told = self.sampling.has(task);
+        let _traced = trace::task(self.stage, task, told);
         let Work { live, tally, part } = work;
         let evaluator = Evaluator {
             stage: self.stage,
@@ -162,6 +167,7 @@ impl Run<'_> {
             live,
             quarantine: self.quarantine,
             below: self.below(),
+            told,
         };
         tally.tasks += 1;
         match (&layer.kind, part) {
@@ -235,14 +241,18 @@ impl Run<'_> {
         let mut bad = Vec::new();
         for part in self.boxes(evaluator, unit)? {
             let pixels = evaluator.input(task.layer, &part, &mut tally.read)?;
+            let _encoding = trace::span("write", "encode", evaluator.told);
             writer.write(&part, pixels.as_ref())?;
             bad.extend_from_slice(pixels.bad());
         }
         self.quarantine.stored(first + top, &bad);
+        let storing = trace::span("write", "store", evaluator.told);
         let receipt = writer.finish()?;
+        drop(storing);
         tally.units += 1;
         tally.written += receipt.pixel_bytes;
         tally.stored += receipt.stored_bytes;
+        let _waiting = trace::span("wait", "room to settle", evaluator.told);
         record.finished(first + top, &receipt, bad.is_empty())
     }
 

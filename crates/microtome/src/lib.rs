@@ -33,6 +33,7 @@ pub use microtome_array::{
     ArrayError, ArraySpec, Axis, BufferPool, ChunkDims, ChunkGrid, PerAxis, Pixel, PixelType, Pixels, PixelsMut,
     PixelsRef, Region, Shape, dispatch, format_count, format_size, parse_size,
 };
+pub use microtome_exec::trace::TARGET as TRACE_TARGET;
 pub use microtome_exec::{
     AtOnce, BadPlane, CancelToken, Command, Counters, End, Event, Explanation, Job, LayerReason, MOST_THREADS,
     MemoryReason, MostBad, OnError, Pass, PassLimit, PassReason, Plan, Resume, RunError, RunOptions, RunReport,

@@ -12,7 +12,7 @@ mod source;
 mod store;
 mod target;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use microtome::checksum::AxisOrder;
@@ -42,6 +42,15 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
+    /// Where a trace of the run goes, if one was asked for.
+    pub(crate) fn trace(&self) -> Option<&Path> {
+        match &self.verb {
+            Verb::Convert(args) => args.store.trace.as_deref(),
+            Verb::Project(args) => args.store.trace.as_deref(),
+            Verb::Inspect(_) | Verb::Plan(_) | Verb::Checksum(_) | Verb::Cluster(_) => None,
+        }
+    }
+
     /// What is logged. A check says on standard output what the handler would only warn of.
     pub(crate) fn log_level(&self) -> LevelFilter {
         match (&self.verb, self.everywhere.log_level) {

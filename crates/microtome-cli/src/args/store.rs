@@ -1,5 +1,7 @@
 //! Flags that say how an output is stored and what it says of itself.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use microtome::{
@@ -67,6 +69,9 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "WHEN", env = "MICROTOME_DURABILITY", hide_env = true, default_value = "batch")]
     #[arg(value_parser = durability)]
     durability: Durability,
+    /// Write what the run does on which thread into FILE, as a trace that Perfetto and Chrome open
+    #[arg(long, value_name = "FILE", env = "MICROTOME_TRACE", hide_env = true)]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 impl StoreArgs {
