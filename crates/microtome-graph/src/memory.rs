@@ -240,7 +240,9 @@ impl Stage {
             if self.is_sharing() { vec![slots * RUNNING_AHEAD, slots * 2, slots] } else { vec![u64::MAX] }
         };
         let found = (1..=most).rev().find_map(|slots| {
-            let width = (threads / slots).max(1);
+            // A thread that waits for others inside a task might take up another group's, which might wait for a value
+            // that the first was making: groups that share run one thread each.
+            let width = if self.is_sharing() && slots > 1 { 1 } else { (threads / slots).max(1) };
             spreads(slots)
                 .into_iter()
                 .find_map(|spread| (1..=width).rev().find_map(|width| fits(slots, spread.min(groups), width)))
