@@ -98,9 +98,10 @@ fn an_input_that_cannot_be_read_ends_with_4_and_is_gone_on_with() {
     let Some(subject) = Subject::new(FEW) else { return };
     let input = subject.bench.path("fixtures/cells.ome.tif").canonicalize().unwrap();
     for n in [20, 60, 100] {
-        let fault = format!("error=EIO:when={n}");
+        // What fails once is tried again; from here on every read fails.
+        let fault = format!("error=EIO:when={n}+");
         let (status, complaint) = ended(&mut subject.traced("pread64", &fault, Some(&input), &[]));
-        let what = format!("EIO at read {n}");
+        let what = format!("EIO from read {n} on");
         assert_eq!(status.code(), Some(4), "{what}: {complaint}");
         assert!(complaint.contains("cells.ome.tif") && complaint.contains("Input/output error"), "{what}: {complaint}");
         subject.resume(&what, &[]);
