@@ -80,6 +80,7 @@ pub(crate) fn run(
         failure: Mutex::new(None),
         windows: Mutex::new(0),
     };
+    options.counters.holds(&run.buffers, admission.projected_peak);
     let first = run.tell(Event::Start);
     pool.in_place_scope(|scope| run.spawn(scope, first));
     run.end(groups)
@@ -142,6 +143,7 @@ impl Run<'_> {
     }
 
     fn end(self, groups: u64) -> Result<Done, RunError> {
+        self.options.counters.holds_nothing();
         if let Some(error) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
