@@ -25,6 +25,12 @@ fn a_plan_is_what_the_run_does() {
             (&plan["bytes_read"], &run["bytes_read"]),
             (&plan["bytes_written"], &run["bytes_written"]),
             (&plan["projected_peak"], &run["projected_peak"]),
+            // What was forecast stands beside what was done.
+            (&run["forecast"]["tasks"], &run["tasks"]["run"]),
+            (&run["forecast"]["units"], &run["units"]["written"]),
+            (&run["forecast"]["bytes_read"], &run["bytes_read"]),
+            (&run["forecast"]["bytes_written"], &run["bytes_written"]),
+            (&run["forecast"]["peak_memory"], &run["projected_peak"]),
             (&plan["plan_hash"], &run["plan_hash"]),
         ] {
             assert_eq!(planned, done, "{verb}: {plan}\n{run}");

@@ -186,7 +186,20 @@ fn people_read_what_was_written_and_what_it_took() {
     {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
+    let row = |name: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(name));
+        line.unwrap_or_else(|| panic!("{name} has no row in\n{text}")).split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(row("forecast"), ["forecast", "done"]);
+    assert_eq!(row("tasks")[1..3], ["6", "6"]);
+    assert_eq!(row("read")[1..5], ["2.81", "MiB", "2.81", "MiB"]);
+    assert_eq!(row("written")[1..5], ["360", "KiB", "360", "KiB"]);
     assert_eq!(bench.text("convert fixtures/plain.tif quiet.zarr --quiet"), "");
+    // A run that goes on from a finished one has nothing to do, and says so.
+    let again = bench.text("project fixtures/cells.ome.tif mip.ome.zarr --axis z --resume");
+    assert!(again.contains("nothing to do"), "{again}");
+    let again = bench.json("project fixtures/cells.ome.tif mip.ome.zarr --axis z --resume");
+    assert_eq!((&again["forecast"]["units"], &again["units"]["resumed"]), (&json!(6), &json!(6)));
 }
 
 #[test]
@@ -194,7 +207,10 @@ fn progress_is_on_standard_error_and_only_there() {
     let Some(bench) = Bench::new() else { return };
     let ran = bench.run(&["convert", "fixtures/plain.tif", "a.zarr", "--json", "--progress", "always"]);
     assert_eq!(ran.code, 0);
-    assert!(ran.stderr.contains(" of 1 units"), "{}", ran.stderr);
+    let line = ran.stderr.lines().last().unwrap();
+    for part in ["100 %", "/s, 1 of 1 units, 0 bytes of ", " held, done in "] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert!(report["projected_peak"].as_u64() >= report["peak_memory"].as_u64(), "{report}");
     assert_eq!(report["plan_hash"].as_str().unwrap().len(), 64);

@@ -16,7 +16,7 @@ use crate::human::{bytes, count, duration};
 use crate::output::say;
 
 const BAR: Duration = Duration::from_millis(100);
-const LINES: Duration = Duration::from_secs(1);
+const LINES: Duration = Duration::from_secs(2);
 
 /// Progress of a run; ends when dropped.
 #[derive(Debug)]
@@ -119,20 +119,44 @@ struct Goal {
 }
 
 impl Goal {
-    /// A line: how far, how fast, how long still.
+    /// Write units to be made: fewer than were estimated where a run goes on from an earlier one.
+    fn units(&self, now: &Snapshot) -> u64 {
+        if now.units_planned == 0 { self.units } else { now.units_planned }
+    }
+
+    /// Bytes to be read: of units that are made already none, as far as units are alike.
+    fn bytes(&self, now: &Snapshot) -> u64 {
+        let share = u128::from(self.bytes) * u128::from(self.units(now)) / u128::from(self.units.max(1));
+        u64::try_from(share).unwrap_or(self.bytes).max(now.bytes_read)
+    }
+
+    /// What is done and held: `3 of 6 units, 4.55 MiB of 9.11 MiB held`.
+    fn state(&self, now: &Snapshot) -> String {
+        let units = format!("{} of {} units", count(now.units), count(self.units(now)));
+        if now.bytes_ceiling == 0 {
+            return units;
+        }
+        format!("{units}, {} of {} held", bytes(now.bytes_held), bytes(now.bytes_ceiling))
+    }
+
+    /// A line: how far, how fast, what is held, how long still.
     fn line(&self, now: &Snapshot, elapsed: f64) -> String {
-        let share = now.bytes_read as f64 / self.bytes.max(1) as f64;
+        let all = self.bytes(now);
+        let share = now.bytes_read as f64 / all.max(1) as f64;
         let rate = now.bytes_read as f64 / elapsed.max(1e-6);
-        let left = (self.bytes.saturating_sub(now.bytes_read)) as f64 / rate.max(1.0);
-        let left = if now.bytes_read == 0 { "?".to_owned() } else { duration(left) };
+        let left = (all - now.bytes_read) as f64 / rate.max(1.0);
+        let left = match now.bytes_read {
+            0 => "? left".to_owned(),
+            read if read == all && now.units >= self.units(now) => format!("done in {}", duration(elapsed)),
+            _ => format!("{} left", duration(left)),
+        };
         format!(
-            "{:3.0} %  {} of {}, {}/s, {} of {} units, {left} left",
-            (share * 100.0).min(100.0).floor(),
+            "{:3.0} %  {} of {}, {}/s, {}, {left}",
+            (share * 100.0).floor(),
             bytes(now.bytes_read),
-            bytes(self.bytes),
+            bytes(all),
             bytes(rate as u64),
-            count(now.units),
-            count(self.units)
+            self.state(now)
         )
     }
 }
@@ -165,7 +189,8 @@ impl Shown {
     fn update(&self, goal: &Goal, now: &Snapshot) {
         match self {
             Shown::Bar(bar) => {
-                bar.set_message(format!("{} of {} units", count(now.units), count(goal.units)));
+                bar.set_message(goal.state(now));
+                bar.set_length(goal.bytes(now).max(1));
                 bar.set_position(now.bytes_read);
             }
             Shown::Lines => say(&goal.line(now, goal.start.elapsed().as_secs_f64())),
@@ -206,6 +231,14 @@ mod tests {
         let goal = Goal { bytes: 8 << 20, units: 4, start: Instant::now() };
         let now = Snapshot { bytes_read: 2 << 20, units: 1, ..Snapshot::default() };
         assert_eq!(goal.line(&now, 2.0), " 25 %  2.00 MiB of 8.00 MiB, 1.00 MiB/s, 1 of 4 units, 6.0 s left");
+        let now = Snapshot { bytes_held: 3 << 20, bytes_ceiling: 5 << 20, ..now };
+        let held = " 25 %  2.00 MiB of 8.00 MiB, 1.00 MiB/s, 1 of 4 units, 3.00 MiB of 5.00 MiB held, 6.0 s left";
+        assert_eq!(goal.line(&now, 2.0), held);
+        let done = Snapshot { bytes_read: 8 << 20, units: 4, ..now };
+        assert!(goal.line(&done, 2.0).ends_with("held, done in 2.0 s"), "{}", goal.line(&done, 2.0));
+        // A run that goes on from an earlier one has less to do.
+        let now = Snapshot { units_planned: 2, ..now };
+        assert!(goal.line(&now, 2.0).starts_with(" 50 %  2.00 MiB of 4.00 MiB, 1.00 MiB/s, 1 of 2 units"), "{now:?}");
         assert!(goal.line(&Snapshot::default(), 0.0).ends_with("? left"));
     }
 }

@@ -6,40 +6,55 @@ use microtome::{Estimate, RunReport};
 
 use super::number::{bytes, count, duration, things};
 use super::shape::lettered;
+use super::table::{Align, Table};
 use crate::verbs::Job;
 
-/// What a run did, within a memory budget.
+/// What a run did, beside what was forecast, within a memory budget.
 pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u64) -> String {
+    let path = job.store.path().display();
     if report.tasks_planned == 0 && report.units_resumed == report.units_planned {
-        let path = job.store.path().display();
         return format!("{path} was finished by an earlier run of the same plan; there was nothing to do\n");
     }
+    let shape = format!("{}, {}", lettered(&job.array.shape()), job.array.dtype());
+    let rows = table(estimate, report, budget).to_string();
+    let rows: String = rows.lines().flat_map(|row| ["  ", row, "\n"]).collect();
     let left_out = match report.quarantine.len() {
         0 => String::new(),
         planes => format!(" but for {}", things(planes as u64, "plane")),
     };
-    let mut out = format!("{} is written{left_out}\n", job.store.path().display());
-    let mut line = |name: &str, text: String| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "  {name:<8} {text}");
-    };
-    line("shape", format!("{}, {}", lettered(&job.array.shape()), job.array.dtype()));
-    let stored = format!("{} of pixels stored as {}", bytes(report.bytes_written), bytes(report.bytes_stored));
-    line("written", format!("{stored}{} in {}", ratio(report), things(report.units_written, "write unit")));
-    if report.units_resumed > 0 {
-        line("resumed", format!("{} that an earlier run had finished", things(report.units_resumed, "write unit")));
-    }
-    let read = format!("{} of pixels from {}", bytes(report.bytes_read), bytes(report.bytes_fetched));
-    line("read", read);
-    let rate = report.bytes_read as f64 / report.seconds.max(1e-6);
-    let tasks = format!("{} run for {} in the graph", things(report.tasks_run, "task"), count(estimate.tasks));
-    line("time", format!("{}, {} a second; {tasks}", duration(report.seconds), bytes(rate as u64)));
-    let (peak, projected) = (bytes(report.peak_memory), bytes(report.projected_peak));
-    line("memory", format!("{peak} at the peak; {projected} were projected, {} allowed", bytes(budget)));
+    let mut out = format!("{path} is written{left_out}: {shape}\n{rows}");
     for plane in &report.quarantine {
+        // Writing to a String cannot fail.
         let _ = writeln!(out, "  left out t={} c={} z={}: {}", plane.t, plane.c, plane.z, plane.reason);
     }
     out
+}
+
+fn table(estimate: &Estimate, report: &RunReport, budget: u64) -> Table<3> {
+    let resumed = match report.units_resumed {
+        0 => String::new(),
+        resumed => format!("; {} that an earlier run had finished", things(resumed, "write unit")),
+    };
+    let fetched = format!("{} of pixels from {}", bytes(report.bytes_read), bytes(report.bytes_fetched));
+    let stored =
+        format!("{} of pixels as {}{}", bytes(report.bytes_written), bytes(report.bytes_stored), ratio(report));
+    let rate = report.bytes_read as f64 / report.seconds.max(1e-6);
+    let peak = format!("{} at the peak; {} allowed", bytes(report.peak_memory), bytes(budget));
+    let row = |name: &str, forecast: String, fact: String| [name.to_owned(), forecast, fact];
+    let rows = vec![
+        row("", "forecast".to_owned(), "done".to_owned()),
+        row(
+            "tasks",
+            count(estimate.fused),
+            format!("{} for {} in the graph", count(report.tasks_run), count(estimate.tasks)),
+        ),
+        row("units", count(estimate.units), format!("{}{resumed}", things(report.units_written, "write unit"))),
+        row("read", bytes(estimate.bytes_read), fetched),
+        row("written", bytes(estimate.bytes_written), stored),
+        row("memory", bytes(report.projected_peak), peak),
+        row("time", String::new(), format!("{}, {} a second", duration(report.seconds), bytes(rate as u64))),
+    ];
+    Table { columns: [Align::Left, Align::Right, Align::Left], rows }
 }
 
 fn ratio(report: &RunReport) -> String {

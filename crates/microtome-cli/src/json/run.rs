@@ -1,6 +1,6 @@
 //! A run (`convert`, `project`) as JSON.
 
-use microtome::{BadPlane, RunReport};
+use microtome::{BadPlane, Estimate, RunReport};
 use serde::Serialize;
 
 use super::image::text;
@@ -22,10 +22,22 @@ pub(crate) struct RunJson {
     projected_peak: u64,
     seconds: f64,
     seconds_forecast: Option<f64>,
+    /// What planning said, by the names of what happened.
+    forecast: Forecast,
     output: String,
     plan_hash: String,
     /// Planes that could not be read and were left out.
     quarantine: Vec<BadPlane>,
+}
+
+/// What planning said of the whole output; a run that goes on from an earlier one does less.
+#[derive(Debug, Serialize)]
+struct Forecast {
+    tasks: u64,
+    units: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+    peak_memory: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,7 +56,7 @@ struct RunUnits {
 }
 
 impl RunJson {
-    pub(crate) fn new(job: &Job, report: &RunReport) -> RunJson {
+    pub(crate) fn new(job: &Job, estimate: &Estimate, report: &RunReport) -> RunJson {
         RunJson {
             tasks: RunTasks {
                 planned: report.tasks_planned,
@@ -66,6 +78,13 @@ impl RunJson {
             projected_peak: report.projected_peak,
             seconds: report.seconds,
             seconds_forecast: None,
+            forecast: Forecast {
+                tasks: estimate.fused,
+                units: estimate.units,
+                bytes_read: estimate.bytes_read,
+                bytes_written: estimate.bytes_written,
+                peak_memory: report.projected_peak,
+            },
             output: text(job.store.path()),
             plan_hash: job.store.plan().hash(),
             quarantine: report.quarantine.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use microtome::{CancelToken, Image, LazyArray, RunError, RunOptions, Store, describe};
+use microtome::{CancelToken, Image, LazyArray, RunOptions, Store, describe};
 
 use crate::args::{Everywhere, SourceArgs, StoreArgs, check_target};
 use crate::error::CliError;
@@ -70,9 +70,9 @@ impl Job {
     /// Runs it and says what it did.
     pub(super) fn run(&self, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
         let options = self.options(everywhere);
-        // What stands in the way is told first: a larger budget would not help.
-        self.store.check(&options)?;
-        let estimate = self.store.estimate(&options).map_err(RunError::from)?;
+        // A refusal is told by the run itself, after what stands in the way: a larger budget would not help there.
+        let plan = self.store.plan();
+        let estimate = plan.estimate_for(&options).unwrap_or_else(|_| plan.estimate());
         let signal = stop_on_signal(options.cancel.clone());
         let progress = Progress::start(everywhere, &options.counters, &estimate);
         let result = self.store.run(&options);
@@ -82,7 +82,7 @@ impl Job {
             signal => CliError::Stopped { signal, source },
         })?;
         if everywhere.json {
-            output.json(&RunJson::new(self, &report))?;
+            output.json(&RunJson::new(self, &estimate, &report))?;
         } else if !everywhere.quiet {
             output.text(&human::run(self, &estimate, &report, options.memory))?;
         }
