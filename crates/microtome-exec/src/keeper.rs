@@ -161,7 +161,7 @@ impl<'a> Keeper<'a> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let holed = self.state().holed.clone();
         let whole: Vec<Entry> =
-            entries.iter().filter(|entry| !holed.contains(&(entry.array, entry.unit))).cloned().collect();
+            entries.iter().filter(|entry| !holed.contains(&(entry.array, entry.unit))).copied().collect();
         if let Some(journal) = journal.as_mut() {
             journal.append(&whole)?;
         }

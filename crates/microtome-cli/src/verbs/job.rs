@@ -70,9 +70,12 @@ impl Job {
     /// Runs it and says what it did.
     pub(super) fn run(&self, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
         let options = self.options(everywhere);
-        // A refusal is told by the run itself, after what stands in the way: a larger budget would not help there.
-        let plan = self.store.plan();
-        let estimate = plan.estimate_for(&options).unwrap_or_else(|_| plan.estimate());
+        let estimate = match self.store.estimate(&options) {
+            Ok(estimate) => estimate,
+            // The run refuses it too, but tells first who holds the lock or what stands in the way: a larger budget would
+            // not help there.
+            Err(refused) => return Err(self.store.run(&options).err().unwrap_or_else(|| refused.into()).into()),
+        };
         let signal = stop_on_signal(options.cancel.clone());
         let progress = Progress::start(everywhere, &options.counters, &estimate);
         let result = self.store.run(&options);
