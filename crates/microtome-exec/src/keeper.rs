@@ -159,9 +159,11 @@ impl<'a> Keeper<'a> {
         self.output.settle(batch)?;
         let entries: Vec<Entry> = batch.iter().map(|(array, receipt)| self.entry(*array, receipt)).collect();
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let holed = self.state().holed.clone();
-        let whole: Vec<Entry> =
-            entries.iter().filter(|entry| !holed.contains(&(entry.array, entry.unit))).copied().collect();
+        let is_whole = |state: &State, entry: &Entry| !state.holed.contains(&(entry.array, entry.unit));
+        let whole: Vec<Entry> = {
+            let state = self.state();
+            entries.iter().filter(|entry| is_whole(&state, entry)).copied().collect()
+        };
         if let Some(journal) = journal.as_mut() {
             journal.append(&whole)?;
         }

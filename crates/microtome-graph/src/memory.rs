@@ -217,24 +217,13 @@ impl Stage {
     /// [`GraphError::Memory`] if not even one group fits, naming the smallest budget that works.
     pub fn admit(&self, memory: &GroupMemory, threads: u64, budget: u64, fixed: u64) -> Result<Admission, GraphError> {
         let groups = self.groups().count().max(1);
-        let least = fixed + self.shared_peak(1) + memory.at_width(1);
-        if least > budget {
-            let smallest = least.div_ceil(1 << 20);
-            return Err(GraphError::Memory {
-                what: self.heaviest(),
-                needed: least,
-                budget,
-                smallest: format!("{smallest}MiB"),
-            });
-        }
-        let fits = |slots: u64, spread: u64, width: u64| {
-            let shared_bytes = self.shared_peak(spread);
+        let fits = |slots: u64, (spread, shared_bytes): (u64, u64), width: u64| {
             let group_bytes = memory.at_width(width);
             let projected_peak = fixed + shared_bytes + group_bytes.saturating_mul(slots);
             let admission = Admission { slots, width, group_bytes, shared_bytes, spread, projected_peak };
             (projected_peak <= budget).then_some(admission)
         };
-        let free = budget - fixed;
+        let free = budget.saturating_sub(fixed);
         let most = (free / memory.at_width(1).max(1)).min(threads).min(groups).max(1);
         let spreads = |slots: u64| {
             if self.is_sharing() { vec![slots * RUNNING_AHEAD, slots * 2, slots] } else { vec![u64::MAX] }
@@ -243,16 +232,17 @@ impl Stage {
             // A thread that waits for others inside a task might take up another group's, which might wait for a value
             // that the first was making: groups that share run one thread each.
             let width = if self.is_sharing() && slots > 1 { 1 } else { (threads / slots).max(1) };
-            spreads(slots)
-                .into_iter()
-                .find_map(|spread| (1..=width).rev().find_map(|width| fits(slots, spread.min(groups), width)))
+            spreads(slots).into_iter().find_map(|spread| {
+                let spread = spread.min(groups);
+                let shared = (spread, self.shared_peak(spread));
+                (1..=width).rev().find_map(|width| fits(slots, shared, width))
+            })
         });
-        // One group at a time fits: that was looked at first.
-        found.or_else(|| fits(1, 1, 1)).ok_or_else(|| GraphError::Memory {
-            what: self.heaviest(),
-            needed: least,
-            budget,
-            smallest: format!("{}MiB", least.div_ceil(1 << 20)),
+        // The last that was tried is one group at a time, on one thread.
+        found.ok_or_else(|| {
+            let needed = fixed + self.shared_peak(1) + memory.at_width(1);
+            let smallest = format!("{}MiB", needed.div_ceil(1 << 20));
+            GraphError::Memory { what: self.heaviest(), needed, budget, smallest }
         })
     }
 
