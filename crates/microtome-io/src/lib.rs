@@ -14,6 +14,7 @@ mod memory;
 pub mod ome;
 mod output;
 mod reader;
+mod scratch;
 mod sink;
 mod synthetic;
 
@@ -25,5 +26,6 @@ pub use limits::Limits;
 pub use memory::{MemoryReader, MemorySink, read_region};
 pub use output::{Check, Completion, Durability, Output, Prepare, Standing, StoredUnit};
 pub use reader::{Place, ReadContext, ReadCount, Reader, SourceSpec};
+pub use scratch::ScratchStore;
 pub use sink::{Receipt, Sink, SinkSpec, UnitWriter, WriteContext};
 pub use synthetic::SyntheticReader;
