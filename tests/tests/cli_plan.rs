@@ -40,6 +40,37 @@ fn a_plan_is_what_the_run_does() {
 }
 
 #[test]
+fn pixels_stored_on_the_way_are_planned_and_change_nothing() {
+    let Some(bench) = Bench::new() else { return };
+    let verb = "convert fixtures/cells.ome.tif out.zarr --levels 1 --chunk-shape 1,1,8,32,32 --shard-shape none --compression none --threads 1";
+    bench.json(&format!("{verb} --memory 64MiB"));
+    let roomy = bench.tree();
+    std::fs::remove_dir_all(bench.path("out.zarr")).unwrap();
+    let tight = format!("{verb} --memory 200KiB --intermediate always");
+    let plan = bench.json(&format!("plan {tight}"));
+    let stored = &plan["passes"][0]["intermediate"];
+    assert_eq!((stored["layer"].as_str(), stored["bytes"].as_u64()), (Some("read"), Some(2_949_120)), "{plan}");
+    assert_eq!(
+        (stored["unit"].clone(), stored["part"].clone()),
+        (json!([1, 1, 1, 160, 192, 1]), json!([1, 1, 1, 32, 32, 1]))
+    );
+    assert!(plan["passes"][1]["intermediate"].is_null());
+    let text = bench.text(&format!("plan {tight}"));
+    assert!(text.contains("\nbetween  2.81 MiB stored for a while and read back\n"), "{text}");
+    let run = bench.json(&tight);
+    for (name, fact) in
+        [("intermediate_bytes", 2_949_120u64), ("bytes_read", 2 * 2_949_120), ("bytes_written", 2_949_120)]
+    {
+        assert_eq!(
+            (&plan[name], &run[name], &run["forecast"][name]),
+            (&json!(fact), &json!(fact), &json!(fact)),
+            "{name}"
+        );
+    }
+    assert!(bench.tree() == roomy, "the output is the same, and nothing else is left");
+}
+
+#[test]
 fn people_read_a_row_a_layer() {
     let Some(bench) = Bench::new() else { return };
     let text = bench.text("plan project fixtures/cells.ome.tif mip.ome.zarr --axis z --memory 512MiB");

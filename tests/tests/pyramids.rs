@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use cases::{build, factors, shrink, simple_case};
 use microtome::{
-    ArraySpec, ChunkDims, Compute, Estimate, LazyArray, LevelSpec, MemorySink, Op, OutputMeta, Pixels, Plan,
-    RunOptions, Shape, ShardChoice, ZarrOptions, create_zarr,
+    ArraySpec, ChunkDims, Compute, Estimate, Intermediates, LazyArray, LevelSpec, MemorySink, Op, OutputMeta, Pixels,
+    Plan, RunOptions, Shape, ShardChoice, ZarrOptions, create_zarr,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -144,7 +144,8 @@ fn planes_become_columns_in_memory_for_a_few_of_them_by_being_read_again() {
         .tiled(Shape::new([1, 1, 1, 64, 512, 1]).unwrap());
     let array = LazyArray::source(Arc::new(reader), &microtome::Selection::default(), &ChunkDims::default()).unwrap();
     let sink = || MemorySink::new(array.spec(), Shape::new([1, 1, 64, 128, 128, 1]).unwrap()).unwrap();
-    let (roomy, tight) = (options(1, 1 << 30), options(1, 4 << 20));
+    let (roomy, tight) =
+        (options(1, 1 << 30), RunOptions { intermediate: Intermediates::Never, ..options(1, 4 << 20) });
     let all = sink();
     let plan = Plan::store(&array, &all);
     assert!((plan.estimate_for(&roomy).unwrap().times_read - 1.0).abs() < 1e-9);

@@ -31,11 +31,16 @@ impl Plan<'_> {
             advice.extend(self.for_all_threads(slots, options));
             let (_, fixed) = self.scratch_and_fixed();
             let memory = memory(&idlest.stage, &idlest.sink_scratch, idlest.admission.shared_bytes, fixed);
-            advice.extend(smaller(&idlest.stage, &memory));
+            advice.extend(smaller(&idlest.stage, &memory).filter(|_| idlest.intermediate.is_none()));
         } else if groups < options.threads as u64 {
             advice.extend(more_groups(&idlest.stage, options.threads as u64));
         }
-        if passes.len() > 1
+        let stores_on_the_way = |passes: &[Pass]| passes.iter().any(|pass| pass.intermediate.is_some());
+        if stores_on_the_way(passes) {
+            let memory = self.least(options, &|passes| !stores_on_the_way(passes));
+            advice
+                .extend(memory.map(|mib| format!("--memory {} would do without storing pixels on the way", flag(mib))));
+        } else if passes.len() > 1
             && let Some(memory) = self.least(options, &|passes| passes.len() == 1)
         {
             advice.push(format!("--memory {} would let all levels be made in one pass", flag(memory)));

@@ -23,8 +23,9 @@ use crate::values::SharedValues;
 
 /// Where the result goes.
 pub(crate) enum Target<'a> {
-    /// Write units of a sink for each top, which are the arrays of an output from `first` on; and what remembers them.
-    Store { sinks: &'a [&'a dyn Sink], first: usize, record: &'a dyn Record },
+    /// Write units of a sink for each top, which are the arrays of an output from `first` on; what remembers them; and the
+    /// stored array that is read, of a pass that reads one.
+    Store { sinks: &'a [&'a dyn Sink], first: usize, below: Option<usize>, record: &'a dyn Record },
     /// Pixels of a summary.
     Summarise(&'a Gathering<'a>),
     /// Chunks of the top layer, into memory.

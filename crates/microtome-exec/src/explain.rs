@@ -9,6 +9,7 @@ use microtome_array::{format_count, format_size};
 use microtome_graph::{GraphError, LayerId, LayerKind, MOST_AMPLIFICATION, Stage};
 use serde::Serialize;
 
+use crate::intermediate::Intermediate;
 use crate::options::RunOptions;
 use crate::passes::{Pass, PassLimit};
 use crate::picture::{levels, plural};
@@ -40,6 +41,8 @@ pub struct PassReason {
     pub at_once: Option<AtOnce>,
     /// Why it does not store the next level, too.
     pub limit: Option<String>,
+    /// What it stores for the next pass alone, and why.
+    pub intermediate: Option<String>,
 }
 
 /// Why a layer is fused or kept.
@@ -129,6 +132,7 @@ impl Plan<'_> {
             memory,
             at_once: Some(at_once(pass, options)),
             limit: pass.limit.as_ref().map(|limit| limit_text(limit, pass, options)),
+            intermediate: pass.intermediate.as_ref().map(Intermediate::why),
         }
     }
 
@@ -137,7 +141,8 @@ impl Plan<'_> {
         let memory = memory(stage, &scratch, stage.shared_peak(1), fixed);
         let advice = self.advice_refused(&memory, options);
         let layers = stage.ids().map(|id| layer(stage, id)).collect();
-        let pass = PassReason { stores: "level 0".to_owned(), layers, memory, at_once: None, limit: None };
+        let stores = "level 0".to_owned();
+        let pass = PassReason { stores, layers, memory, at_once: None, limit: None, intermediate: None };
         Explanation { passes: vec![pass], budget: options.memory, refused: Some(refusal.to_string()), advice }
     }
 }
@@ -267,6 +272,9 @@ impl fmt::Display for PassReason {
             let (groups, threads) = (plural(at_once.groups, "group"), plural(at_once.threads_each, "thread"));
             let each = if at_once.groups == 1 { "" } else { " each" };
             writeln!(f, "{:<9} {groups} on {threads}{each}: {}", "at once", at_once.why)?;
+        }
+        if let Some(intermediate) = &self.intermediate {
+            writeln!(f, "{:<9} {intermediate}", "between")?;
         }
         match &self.limit {
             Some(limit) => writeln!(f, "{:<9} {limit}", "levels"),

@@ -29,6 +29,21 @@ pub struct RunOptions {
     pub on_error: OnError,
     /// How much of a crash of the machine finished write units outlive.
     pub durability: Durability,
+    /// Whether pixels may be stored for a while between two passes, in a file beside the output, where memory does not hold
+    /// what is needed again and reading it again would cost more.
+    pub intermediate: Intermediates,
+}
+
+/// Whether pixels may be stored for a while on the way. It changes no result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intermediates {
+    /// Where that is thought to cost less than reading again.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
+    /// Wherever memory does not hold what is needed again: for sources that are slow to read.
+    Always,
 }
 
 /// Whether an output that an earlier run of the same plan left unfinished is gone on with.
@@ -58,6 +73,7 @@ impl Default for RunOptions {
             resume: Resume::default(),
             on_error: OnError::default(),
             durability: Durability::default(),
+            intermediate: Intermediates::default(),
         }
     }
 }

@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use microtome_array::{Axis, BufferPool, ChunkDims, PerAxis, PixelsMut, Region, Shape};
-use microtome_graph::{Admission, Fusing, GraphError, LazyArray, Selection, Stage, StageOptions};
+use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Selection, Stage, StageOptions};
 use microtome_io::{
     ImageInfo, LevelInfo, Output, PixelSize, Place, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind,
     SinkSpec, SourceSpec, StorageInfo, StorageKind,
 };
 use microtome_ops::Op;
 
+use crate::intermediate::Intermediate;
 use crate::options::RunOptions;
 
 /// A pass of a plan: a stage, and the levels it stores.
@@ -35,6 +36,16 @@ pub struct Pass {
     pub sink_scratch: Vec<u64>,
     /// Why it stores no more levels; `None` where there are none.
     pub limit: Option<PassLimit>,
+    /// What it stores for a while, if it stores no level: pixels for the pass after it.
+    pub intermediate: Option<Intermediate>,
+}
+
+impl Pass {
+    /// What it costs.
+    pub(crate) fn estimate(&self) -> Estimate {
+        let estimate = Estimate::of(&self.stage);
+        if self.intermediate.is_some() { estimate.between() } else { estimate }
+    }
 }
 
 /// Why a pass does not store the next level, too.
@@ -75,10 +86,11 @@ impl Pyramid<'_> {
 
     /// The passes of a run within its budget.
     pub(crate) fn passes(&self, options: &RunOptions) -> Result<Vec<Pass>, GraphError> {
-        let mut passes = Vec::new();
+        let (before, start) = self.begin(options).map_err(|refused| self.hardest(refused, 0, options))?;
+        let mut passes: Vec<Pass> = before.into_iter().collect();
         let mut first = 0;
         while first < self.count() {
-            let source = if first == 0 { self.array.clone() } else { self.planned(first)? };
+            let source = if first == 0 { start.clone() } else { self.planned(first)? };
             let pass =
                 self.longest(&source, first, options).map_err(|refused| self.hardest(refused, first, options))?;
             first = pass.levels.end;
@@ -94,7 +106,7 @@ impl Pyramid<'_> {
             let source = self.planned(level).ok()?;
             self.alone(&source, level, options).err()
         });
-        later.fold(refused, |one, other| if needed(&other) > needed(&one) { other } else { one })
+        later.fold(refused, harder)
     }
 
     /// The pass from a level that stores most levels: most of those that keep all threads busy, or of those that fit.
@@ -123,7 +135,7 @@ impl Pyramid<'_> {
 
     /// The pass that stores one level: each pixel read once if there is memory to hold what is needed again, else as often
     /// as it is needed.
-    fn alone(&self, source: &LazyArray, level: usize, options: &RunOptions) -> Result<Pass, GraphError> {
+    pub(crate) fn alone(&self, source: &LazyArray, level: usize, options: &RunOptions) -> Result<Pass, GraphError> {
         let refused = match self.pass(source, level..level + 1, options) {
             Err(error @ GraphError::Memory { .. }) if self.fusing == Fusing::Full => error,
             done => return done,
@@ -147,7 +159,25 @@ impl Pyramid<'_> {
             .collect();
         let memory = stage.group_memory(&scratch);
         let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, 0)?;
-        Ok(Pass { levels, fusing: self.fusing, stage, admission, sink_scratch: scratch, limit: None })
+        Ok(Pass {
+            levels,
+            fusing: self.fusing,
+            stage,
+            admission,
+            sink_scratch: scratch,
+            limit: None,
+            intermediate: None,
+        })
+    }
+
+    /// A planned pass, now that what it reads is there.
+    pub(crate) fn planned_again(
+        &self,
+        pass: &Pass,
+        source: &LazyArray,
+        options: &RunOptions,
+    ) -> Result<Pass, GraphError> {
+        Pyramid { fusing: pass.fusing, ..*self }.pass(source, pass.levels.clone(), options)
     }
 
     fn stage(&self, source: &LazyArray, levels: &Range<usize>) -> Result<Stage, GraphError> {
@@ -196,6 +226,11 @@ fn needed(error: &GraphError) -> u64 {
         GraphError::Memory { needed, .. } => *needed,
         _ => u64::MAX,
     }
+}
+
+/// Of two refusals the one that needs more memory.
+pub(crate) fn harder(one: GraphError, other: GraphError) -> GraphError {
+    if needed(&other) > needed(&one) { other } else { one }
 }
 
 /// Of two refusals the one that needs less memory.

@@ -76,12 +76,18 @@ fn layers(n: usize, pass: &Pass, passes: usize) -> Panel {
         return Panel::layers(&pass.stage, "layers");
     }
     let panel = Panel::layers(&pass.stage, &format!("pass {} of {passes}: stores {}", n + 1, levels(pass)));
-    let arrives = (n > 0).then(|| format!("level {} is read back", pass.levels.start.saturating_sub(1)));
+    let arrives = (n > 0).then(|| match pass.levels.start.checked_sub(1) {
+        Some(level) => format!("level {level} is read back"),
+        None => "what pass 1 stored is read back".to_owned(),
+    });
     Panel { arrives, ..panel }
 }
 
 /// `level 3`, `levels 0 to 2`.
 pub(crate) fn levels(pass: &Pass) -> String {
+    if let Some(intermediate) = &pass.intermediate {
+        return format!("the pixels of {} for a while", intermediate.layer);
+    }
     match (pass.levels.start, pass.levels.end - 1) {
         (first, last) if first == last => format!("level {first}"),
         (first, last) => format!("levels {first} to {last}"),

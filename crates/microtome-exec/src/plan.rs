@@ -1,21 +1,23 @@
 //! A plan: a lazy array, what takes its result, and whether it fits.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use microtome_array::{Axis, Pixels};
+use microtome_array::{Axis, Pixels, format_size};
 use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Stage, StageOptions};
-use microtome_io::{MemorySink, Output, Sink};
+use microtome_io::{MemorySink, Output, ScratchStore, Sink};
 use microtome_ops::{Op, Summary};
 
 use crate::error::RunError;
 use crate::executor::{self, Target};
+use crate::intermediate::{self, Needed};
 use crate::keeper::Record;
-use crate::options::RunOptions;
+use crate::options::{Intermediates, RunOptions};
 use crate::passes::{Pass, Pyramid, nearer};
 use crate::quarantine::Quarantine;
 use crate::report::RunReport;
-use crate::storing::Storing;
+use crate::storing::{Storing, free_bytes};
 use crate::summarise::{self, answer_all, summarise};
 
 /// A lazy array with its output.
@@ -80,7 +82,7 @@ impl<'a> Plan<'a> {
     pub fn estimate_for(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
         let asked = self.array.asking().map(|(pixels, summary)| Estimate::of(&Stage::summarising(&pixels, &summary)));
         let passes = self.passes(options)?;
-        let mut all = asked.into_iter().chain(passes.iter().map(|pass| Estimate::of(&pass.stage)));
+        let mut all = asked.into_iter().chain(passes.iter().map(Pass::estimate));
         let first = all.next().unwrap_or_else(|| self.estimate());
         Ok(all.fold(first, Estimate::then))
     }
@@ -135,7 +137,15 @@ impl<'a> Plan<'a> {
         let pass = |stage: Stage, fusing: Fusing| {
             let memory = stage.group_memory(&[]);
             let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, fixed)?;
-            Ok(Pass { levels: 0..1, fusing, stage, admission, sink_scratch: Vec::new(), limit: None })
+            Ok(Pass {
+                levels: 0..1,
+                fusing,
+                stage,
+                admission,
+                sink_scratch: Vec::new(),
+                limit: None,
+                intermediate: None,
+            })
         };
         match pass(self.stage.clone(), self.layout.fusing) {
             Err(refused) if self.layout.fusing == Fusing::Full => {
@@ -162,21 +172,41 @@ impl<'a> Plan<'a> {
         // What cannot fit is refused before anything is read.
         self.admit(options)?;
         storing.mind_space((0..output.arrays()).map(|n| output.array(n).spec().array.bytes()).sum());
+        let options = &self.with_room(output, &hash, options)?;
         storing.run(|record, resumed| {
             let quarantine = self.quarantine(options);
             let (array, mut report) = answer_all(&self.array, &quarantine, options)?;
             let plan = Plan::pyramid(&array, self.steps.clone(), output);
             let passes = plan.pyramid_of(output).passes(options)?;
-            report.then(&plan.run_passes(output, passes, (record, resumed), &quarantine, options)?);
+            let folder = intermediate::folder(output, &hash);
+            report.then(&plan.run_passes(output, passes, (record, resumed, &folder), &quarantine, options)?);
             Ok(report.without(quarantine))
         })
+    }
+
+    /// The options, without an intermediate store if the disk has no room for it. What cannot fit is refused.
+    fn with_room(&self, output: &dyn Output, hash: &str, options: &RunOptions) -> Result<RunOptions, RunError> {
+        let passes = self.passes(options)?;
+        let bytes: u64 = passes.iter().filter_map(|pass| Some(pass.intermediate.as_ref()?.bytes)).sum();
+        let folder = intermediate::folder(output, hash);
+        let free = free_bytes(&folder).unwrap_or(u64::MAX);
+        if bytes <= free {
+            return Ok(options.clone());
+        }
+        let (needed, free, folder) = (format_size(bytes), format_size(free), folder.display());
+        tracing::warn!(
+            "an intermediate store of {needed} has no room in {folder} ({free} free): pixels are read again"
+        );
+        let without = RunOptions { intermediate: Intermediates::Never, ..options.clone() };
+        self.admit(&without)?;
+        Ok(without)
     }
 
     fn run_passes(
         &self,
         output: &'a dyn Output,
         passes: Vec<Pass>,
-        (record, resumed): (&dyn Record, u64),
+        (record, resumed, folder): (&dyn Record, u64, &Path),
         quarantine: &Quarantine,
         options: &RunOptions,
     ) -> Result<RunReport, RunError> {
@@ -184,15 +214,26 @@ impl<'a> Plan<'a> {
         let units: u64 = (0..output.arrays()).map(|n| output.array(n).spec().units.count()).sum();
         options.counters.planned(units.saturating_sub(resumed));
         let mut report = RunReport::default();
-        for mut pass in passes {
+        let mut start = None;
+        let mut passes = passes.into_iter().peekable();
+        while let Some(mut pass) = passes.next() {
             let first = pass.levels.start;
+            if let Some((store, source)) = pyramid.opened(&pass, folder)? {
+                let next = passes.peek().map(|next| pyramid.planned_again(next, &source, options)).transpose()?;
+                report.then(&between(&pass, &store, next.as_ref(), (record, quarantine), options)?);
+                start = Some(source);
+                continue;
+            }
+            let mut below = first.checked_sub(1);
             if first > 0 {
                 record.flush()?;
-                let source = pyramid.above(output.reopen(first - 1)?, first)?;
-                pass = Pyramid { fusing: pass.fusing, ..pyramid }.pass(&source, pass.levels, options)?;
+                pass = pyramid.planned_again(&pass, &pyramid.above(output.reopen(first - 1)?, first)?, options)?;
+            } else if let Some(source) = &start {
+                below = Some(intermediate::NUMBER);
+                pass = pyramid.planned_again(&pass, source, options)?;
             }
             let sinks: Vec<&dyn Sink> = pass.levels.clone().map(|level| output.array(level)).collect();
-            let target = Target::Store { sinks: &sinks, first, record };
+            let target = Target::Store { sinks: &sinks, first, below, record };
             report.then(&timed(&pass.stage, &target, (&pass.admission, 0), quarantine, options)?);
         }
         Ok(report)
@@ -267,6 +308,22 @@ impl<'a> Plan<'a> {
         report.then(&rest);
         Ok((answer, report.without(quarantine)))
     }
+}
+
+/// Runs a pass that stores pixels for the next one.
+fn between(
+    pass: &Pass,
+    store: &ScratchStore,
+    next: Option<&Pass>,
+    (record, quarantine): (&dyn Record, &Quarantine),
+    options: &RunOptions,
+) -> Result<RunReport, RunError> {
+    let Some(next) = next else { return Ok(RunReport::default()) };
+    let needed = Needed::by(&next.stage, next.levels.len(), store, record);
+    options.counters.planned(options.counters.snapshot().units_planned + needed.count());
+    let sinks: [&dyn Sink; 1] = [store];
+    let target = Target::Store { sinks: &sinks, first: intermediate::NUMBER, below: None, record: &needed };
+    timed(&pass.stage, &target, (&pass.admission, 0), quarantine, options).map(RunReport::between)
 }
 
 /// Planes of the sources of a stage that are read.

@@ -43,7 +43,10 @@ impl Evaluator<'_> {
                 let bad = known.iter().map(|part| part.relative_to(origin.first)).collect();
                 Ok(Made { pixels: out, bad })
             }
-            Err(error) if self.quarantine.takes(&error) => self.salvage(origin, region, out, read),
+            // What a pass before stored is ours: if it cannot be read, no plane of the image is to blame.
+            Err(error) if self.below.is_none() && self.quarantine.takes(&error) => {
+                self.salvage(origin, region, out, read)
+            }
             Err(error) => Err(error.into()),
         }
     }

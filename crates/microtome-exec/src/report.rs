@@ -29,6 +29,8 @@ pub struct RunReport {
     pub bytes_fetched: u64,
     /// Bytes of pixels given to the sink.
     pub bytes_written: u64,
+    /// Bytes of pixels stored for a while between two passes.
+    pub intermediate_bytes: u64,
     /// Bytes put into storage.
     pub bytes_stored: u64,
     /// Most bytes of pixels and scratch at once, as the buffer pool counted them.
@@ -46,6 +48,12 @@ impl RunReport {
         RunReport { quarantine, tasks_quarantined, ..self }
     }
 
+    /// What a pass did that stored pixels for the next one: nothing of it is in the output.
+    pub(crate) fn between(self) -> RunReport {
+        let intermediate_bytes = self.bytes_written;
+        RunReport { intermediate_bytes, units_planned: 0, units_written: 0, bytes_written: 0, bytes_stored: 0, ..self }
+    }
+
     /// Adds what came after: one pass follows the other, so peaks are not added up.
     pub(crate) fn then(&mut self, next: &RunReport) {
         self.tasks_planned += next.tasks_planned;
@@ -56,6 +64,7 @@ impl RunReport {
         self.bytes_read += next.bytes_read;
         self.bytes_fetched += next.bytes_fetched;
         self.bytes_written += next.bytes_written;
+        self.intermediate_bytes += next.intermediate_bytes;
         self.bytes_stored += next.bytes_stored;
         self.peak_memory = self.peak_memory.max(next.peak_memory);
         self.projected_peak = self.projected_peak.max(next.projected_peak);

@@ -57,8 +57,7 @@ impl<'a> Storing<'a> {
     /// Says so if the pixels would not fit the free space as they are: compressed they may.
     pub(crate) fn mind_space(&self, bytes: u64) {
         let folder = self.output.path().parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let Ok(found) = rustix::fs::statvfs(folder) else { return };
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        let Some(free) = free_bytes(folder) else { return };
         if free < bytes && self.output.journal(self.plan).is_some() {
             let folder = folder.display();
             tracing::warn!(
@@ -189,6 +188,12 @@ impl<'a> Storing<'a> {
     fn is_memory(&self) -> bool {
         self.output.journal(self.plan).is_none()
     }
+}
+
+/// Bytes that may still be written in a folder, where that can be told.
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Works with a keeper on a thread of its own; all that was handed to it is settled when this returns.

@@ -110,10 +110,10 @@ impl Run<'_> {
         users.iter().map(count).sum()
     }
 
-    /// The stored array that this pass reads, if it is not the first.
+    /// The stored array that this pass reads, if it reads one.
     fn below(&self) -> Option<usize> {
         match self.target {
-            Target::Store { first, .. } => first.checked_sub(1),
+            Target::Store { below, .. } => *below,
             Target::Collect(_) | Target::Summarise(_) => None,
         }
     }
@@ -233,7 +233,7 @@ impl Run<'_> {
     /// Fills a write unit, box by box.
     fn store(&self, evaluator: &Evaluator<'_>, unit: &Region, tally: &mut Tally) -> Result<(), RunError> {
         let task = evaluator.task;
-        let Target::Store { sinks, first, record } = self.target else { return Ok(()) };
+        let Target::Store { sinks, first, record, .. } = self.target else { return Ok(()) };
         let Some(top) = self.stage.top_position(task.layer) else { return Ok(()) };
         let this = self.stage.get(task.layer);
         let index = this.layer.grid.index(task.chunk);

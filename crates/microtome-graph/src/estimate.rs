@@ -32,6 +32,8 @@ pub struct Estimate {
     pub times_read: f64,
     /// Bytes of pixels given to the sink.
     pub bytes_written: u64,
+    /// Bytes of pixels stored for a while between two passes, and read back.
+    pub intermediate_bytes: u64,
     /// Write units (shards, stored chunks); of an array computed into memory, its chunks.
     pub units: u64,
     /// Groups of write units that run as one.
@@ -95,6 +97,7 @@ impl Estimate {
             bytes_read: layers.iter().map(|l| l.bytes_read).sum(),
             times_read: times_read(&layers),
             bytes_written: tops().filter(stored).map(|layer| layer.spec.bytes()).sum(),
+            intermediate_bytes: 0,
             units: tops().filter(units).map(|layer| layer.grid.count()).sum(),
             groups: stage.groups().count(),
             layers,
@@ -103,6 +106,12 @@ impl Estimate {
 }
 
 impl Estimate {
+    /// The estimate of a pass that stores pixels for the next one: nothing of it is in the output.
+    #[must_use]
+    pub fn between(self) -> Estimate {
+        Estimate { intermediate_bytes: self.bytes_written, bytes_written: 0, units: 0, ..self }
+    }
+
     /// This and what runs after it, as one: layers in their order, counts added up.
     #[must_use]
     pub fn then(mut self, next: Estimate) -> Estimate {
@@ -114,6 +123,7 @@ impl Estimate {
         self.dask_optimized += next.dask_optimized;
         self.bytes_read += next.bytes_read;
         self.bytes_written += next.bytes_written;
+        self.intermediate_bytes += next.intermediate_bytes;
         self.units += next.units;
         self.groups += next.groups;
         self

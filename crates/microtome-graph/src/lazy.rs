@@ -218,6 +218,36 @@ impl LazyArray {
         }
     }
 
+    /// The arrays this one is made from, the source first, itself last; just itself where one of them has several inputs.
+    pub fn chain(&self) -> Vec<LazyArray> {
+        let mut chain = vec![self.clone()];
+        while let Some(last) = chain.last() {
+            match &last.0.inputs[..] {
+                [] => break,
+                [input] => chain.push(input.clone()),
+                _ => return vec![self.clone()],
+            }
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// This array made from `pixels` in the place of one of its [`chain`](LazyArray::chain): the same pixels from elsewhere.
+    ///
+    /// # Errors
+    /// [`GraphError`] if they have another shape or type.
+    pub fn made_from(&self, below: &LazyArray, pixels: &LazyArray) -> Result<LazyArray, GraphError> {
+        if Arc::ptr_eq(&self.0, &below.0) {
+            return Ok(pixels.clone());
+        }
+        let [input] = &self.0.inputs[..] else { return Ok(self.clone()) };
+        let input = input.made_from(below, pixels)?;
+        match &self.0.layer.kind {
+            LayerKind::Op(op) => input.apply(Arc::clone(op)),
+            _ => Ok(LazyArray::node(self.0.layer.clone(), vec![input])),
+        }
+    }
+
     /// How far into its image's level this array starts on an axis, in pixels; `None` if the axis was folded away or the
     /// array has several inputs.
     pub fn offset(&self, axis: Axis) -> Option<u64> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use microtome::{
-    Compression, Durability, Levels, MostBad, Naming, OnError, PixelSize, Resume, RunOptions, Shape, ShardChoice,
-    StoreOptions, ZarrOptions,
+    Compression, Durability, Intermediates, Levels, MostBad, Naming, OnError, PixelSize, Resume, RunOptions, Shape,
+    ShardChoice, StoreOptions, ZarrOptions,
 };
 
 use super::{pixel_size, source};
@@ -69,6 +69,11 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "WHEN", env = "MICROTOME_DURABILITY", hide_env = true, default_value = "batch")]
     #[arg(value_parser = durability)]
     durability: Durability,
+    /// Whether pixels are stored for a while on the way, beside the output, where memory does not hold what is needed
+    /// again: where that is thought to cost less than reading it again (auto), never, or always
+    #[arg(long, value_name = "WHEN", env = "MICROTOME_INTERMEDIATE", hide_env = true, default_value = "auto")]
+    #[arg(value_parser = PossibleValuesParser::new(["auto", "never", "always"]))]
+    intermediate: String,
     /// Write what the run does on which thread into FILE, as a trace that Perfetto and Chrome open
     #[arg(long, value_name = "FILE", env = "MICROTOME_TRACE", hide_env = true)]
     pub(crate) trace: Option<PathBuf>,
@@ -81,7 +86,12 @@ impl StoreArgs {
             "quarantine" => OnError::Quarantine { most: self.max_bad.unwrap_or_default() },
             _ => OnError::Stop,
         };
-        RunOptions { resume: self.resume, durability: self.durability, on_error, ..options }
+        let intermediate = match self.intermediate.as_str() {
+            "never" => Intermediates::Never,
+            "always" => Intermediates::Always,
+            _ => Intermediates::Auto,
+        };
+        RunOptions { resume: self.resume, durability: self.durability, on_error, intermediate, ..options }
     }
 
     /// The options of the output.

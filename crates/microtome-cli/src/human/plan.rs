@@ -25,6 +25,9 @@ pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>
         "reads",
         format!("{} of pixels in {}{}", bytes(estimate.bytes_read), things(estimate.chunks, "chunk"), again(estimate)),
     );
+    if estimate.intermediate_bytes > 0 {
+        line("between", format!("{} stored for a while and read back", bytes(estimate.intermediate_bytes)));
+    }
     let units = things(estimate.units, "write unit");
     let groups = things(estimate.groups, "group");
     let windows = things(options.windows(estimate.groups), "window");

@@ -41,7 +41,7 @@ fn table(estimate: &Estimate, report: &RunReport, budget: u64) -> Table<3> {
     let rate = report.bytes_read as f64 / report.seconds.max(1e-6);
     let peak = format!("{} at the peak; {} allowed", bytes(report.peak_memory), bytes(budget));
     let row = |name: &str, forecast: String, fact: String| [name.to_owned(), forecast, fact];
-    let rows = vec![
+    let mut rows = vec![
         row("", "forecast".to_owned(), "done".to_owned()),
         row(
             "tasks",
@@ -54,6 +54,10 @@ fn table(estimate: &Estimate, report: &RunReport, budget: u64) -> Table<3> {
         row("memory", bytes(report.projected_peak), peak),
         row("time", String::new(), format!("{}, {} a second", duration(report.seconds), bytes(rate as u64))),
     ];
+    if estimate.intermediate_bytes > 0 {
+        let stored = format!("{} stored for a while and read back", bytes(report.intermediate_bytes));
+        rows.insert(4, row("between", bytes(estimate.intermediate_bytes), stored));
+    }
     Table { columns: [Align::Left, Align::Right, Align::Left], rows }
 }
 

@@ -1,7 +1,8 @@
 //! The layer graph and the task graph of a plan as JSON: what the drawings show.
 
 use microtome::{
-    Axis, Estimate, GraphError, LayerEstimate, LayerId, MOST_SHOWN, Pass, Plan, Relation, Shape, Stage, TaskGraph,
+    Axis, Estimate, GraphError, Intermediate, LayerEstimate, LayerId, MOST_SHOWN, Pass, Plan, Relation, Shape, Stage,
+    TaskGraph,
 };
 use serde::Serialize;
 
@@ -23,6 +24,8 @@ struct PassJson {
     tasks: u64,
     run: u64,
     groups: u64,
+    /// What it stores for the next pass alone, if that is what it is for.
+    intermediate: Option<Intermediate>,
     /// Null if the plan is refused.
     slots: Option<u64>,
     layers: Vec<LayerNode>,
@@ -108,6 +111,7 @@ impl PassJson {
             tasks: estimate.tasks,
             run: estimate.fused,
             groups: estimate.groups,
+            intermediate: pass.and_then(|pass| pass.intermediate.clone()),
             slots: pass.map(|pass| pass.admission.slots),
             layers: stage.ids().zip(&estimate.layers).map(|(id, numbers)| LayerNode::new(stage, id, numbers)).collect(),
             edges: edges.collect(),

@@ -22,6 +22,8 @@ pub(crate) struct PlanJson {
     windows: u64,
     bytes_read: u64,
     bytes_written: u64,
+    /// Stored for a while between two passes.
+    intermediate_bytes: u64,
     threads: usize,
     memory: u64,
     /// Null if the plan is refused.
@@ -95,6 +97,7 @@ impl PlanJson {
             windows: options.windows(estimate.groups),
             bytes_read: estimate.bytes_read,
             bytes_written: estimate.bytes_written,
+            intermediate_bytes: estimate.intermediate_bytes,
             threads: options.threads,
             memory: options.memory,
             projected_peak: admitted.map(|a| a.projected_peak),

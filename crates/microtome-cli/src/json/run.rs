@@ -18,6 +18,8 @@ pub(crate) struct RunJson {
     bytes_fetched: u64,
     /// Bytes put into storage.
     bytes_stored: u64,
+    /// Bytes of pixels stored for a while between two passes.
+    intermediate_bytes: u64,
     peak_memory: u64,
     projected_peak: u64,
     seconds: f64,
@@ -37,6 +39,7 @@ struct Forecast {
     units: u64,
     bytes_read: u64,
     bytes_written: u64,
+    intermediate_bytes: u64,
     peak_memory: u64,
 }
 
@@ -74,6 +77,7 @@ impl RunJson {
             bytes_written: report.bytes_written,
             bytes_fetched: report.bytes_fetched,
             bytes_stored: report.bytes_stored,
+            intermediate_bytes: report.intermediate_bytes,
             peak_memory: report.peak_memory,
             projected_peak: report.projected_peak,
             seconds: report.seconds,
@@ -83,6 +87,7 @@ impl RunJson {
                 units: estimate.units,
                 bytes_read: estimate.bytes_read,
                 bytes_written: estimate.bytes_written,
+                intermediate_bytes: estimate.intermediate_bytes,
                 peak_memory: report.projected_peak,
             },
             output: text(job.store.path()),

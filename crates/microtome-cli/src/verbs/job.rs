@@ -63,8 +63,8 @@ impl Job {
 
     /// How it is run.
     pub(super) fn options(&self, everywhere: &Everywhere) -> RunOptions {
-        let RunOptions { resume, durability, on_error, .. } = self.run;
-        RunOptions { resume, durability, on_error, ..everywhere.run_options() }
+        let RunOptions { resume, durability, on_error, intermediate, .. } = self.run;
+        RunOptions { resume, durability, on_error, intermediate, ..everywhere.run_options() }
     }
 
     /// Runs it and says what it did.
