@@ -6,28 +6,51 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytemuck::{Pod, Zeroable};
-
-/// The unit of allocation: one cache line.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; LINE]);
-
+/// One cache line: what sizes are rounded to.
 const LINE: usize = 64;
 /// Buffers up to this size are not worth a lock: the allocator serves them from its own caches.
 const POOLED_FROM: usize = 16 << 10;
 
+/// Zeroed memory that starts on a cache line.
+///
+/// It is made of words, with room to skip to a line: memory for a type as aligned as a line is, the standard library's
+/// allocator zeroes by writing it, all pages of a large array at once on one thread; words are zeroed when first touched.
+#[derive(Default)]
+struct Memory {
+    words: Box<[u64]>,
+    /// Bytes before the line.
+    skip: usize,
+    len: usize,
+}
+
+impl Memory {
+    fn zeroed(len: usize) -> Memory {
+        let words: Box<[u64]> = bytemuck::allocation::zeroed_slice_box((len + LINE).div_ceil(size_of::<u64>()));
+        let skip = words.as_ptr().cast::<u8>().align_offset(LINE);
+        Memory { words, skip, len }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[self.skip..self.skip + self.len]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[self.skip..self.skip + self.len]
+    }
+}
+
 /// A byte buffer aligned to 64 bytes that goes back to its pool when dropped.
 pub struct Buffer {
-    lines: Box<[Line]>,
+    memory: Memory,
     len: usize,
+    /// Where it goes back to; small ones do not.
     pool: Option<Arc<Inner>>,
 }
 
 impl Buffer {
     /// A zeroed buffer outside any pool.
     pub fn zeroed(len: usize) -> Buffer {
-        Buffer { lines: bytemuck::allocation::zeroed_slice_box(len.div_ceil(LINE)), len, pool: None }
+        Buffer { memory: Memory::zeroed(len), len, pool: None }
     }
 
     /// Length in bytes as asked for.
@@ -42,12 +65,12 @@ impl Buffer {
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        &self.memory.bytes()[..self.len]
     }
 
     /// The bytes, to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        &mut self.memory.bytes_mut()[..self.len]
     }
 
     /// Shortens the buffer; its memory stays with it.
@@ -63,7 +86,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.take() {
-            pool.give_back(std::mem::take(&mut self.lines));
+            pool.give_back(std::mem::take(&mut self.memory));
         }
     }
 }
@@ -117,7 +140,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    idle: BTreeMap<usize, Vec<Box<[Line]>>>,
+    idle: BTreeMap<usize, Vec<Memory>>,
     stats: PoolStats,
 }
 
@@ -143,8 +166,11 @@ impl BufferPool {
     /// ```
     pub fn take(&self, len: usize) -> Buffer {
         let bytes = BufferPool::charged(len as u64) as usize;
-        let lines = self.0.lend(bytes).unwrap_or_else(|| bytemuck::allocation::zeroed_slice_box(bytes / LINE));
-        Buffer { lines, len, pool: Some(Arc::clone(&self.0)) }
+        if bytes < POOLED_FROM {
+            return Buffer::zeroed(len);
+        }
+        let memory = self.0.lend(bytes).unwrap_or_else(|| Memory::zeroed(bytes));
+        Buffer { memory, len, pool: Some(Arc::clone(&self.0)) }
     }
 
     /// Counts bytes as lent that are allocated elsewhere (by a codec), until the loan is dropped.
@@ -201,10 +227,7 @@ impl Inner {
     }
 
     /// An idle buffer of just `bytes`, if there is one; counts the loan either way.
-    fn lend(&self, bytes: usize) -> Option<Box<[Line]>> {
-        if bytes < POOLED_FROM {
-            return None;
-        }
+    fn lend(&self, bytes: usize) -> Option<Memory> {
         let mut state = self.lock();
         let found = state.remove(bytes);
         state.stats.lent += bytes as u64;
@@ -213,30 +236,27 @@ impl Inner {
         found
     }
 
-    fn give_back(&self, lines: Box<[Line]>) {
-        let bytes = size_of_val::<[Line]>(&lines);
-        if bytes < POOLED_FROM {
-            return;
-        }
+    fn give_back(&self, memory: Memory) {
+        let bytes = memory.len as u64;
         let mut state = self.lock();
-        state.stats.lent -= bytes as u64;
-        state.stats.idle += bytes as u64;
-        state.idle.entry(bytes).or_default().push(lines);
+        state.stats.lent -= bytes;
+        state.stats.idle += bytes;
+        state.idle.entry(memory.len).or_default().push(memory);
         state.shrink_to(self.limit);
     }
 }
 
 impl State {
-    fn remove(&mut self, size: usize) -> Option<Box<[Line]>> {
+    fn remove(&mut self, size: usize) -> Option<Memory> {
         let shelf = self.idle.get_mut(&size)?;
-        let lines = shelf.pop();
+        let memory = shelf.pop();
         if shelf.is_empty() {
             self.idle.remove(&size);
         }
-        if lines.is_some() {
+        if memory.is_some() {
             self.stats.idle -= size as u64;
         }
-        lines
+        memory
     }
 
     /// Frees idle buffers, largest first, until lent and idle bytes fit the limit or nothing is idle.
@@ -258,6 +278,17 @@ mod tests {
         let first = pool.take(1 << 20).bytes().as_ptr() as usize;
         let second = pool.take(1 << 20).bytes().as_ptr() as usize;
         assert_eq!(first, second);
+    }
+
+    #[test]
+    fn every_buffer_starts_on_a_cache_line_and_has_its_length() {
+        let pool = BufferPool::new(1 << 30);
+        for len in [0, 1, 63, 64, 65, 1000, 16 << 10, 100_001, 3_333_333] {
+            for buffer in [pool.take(len), Buffer::zeroed(len)] {
+                assert_eq!(buffer.bytes().as_ptr() as usize % LINE, 0);
+                assert_eq!((buffer.len(), buffer.bytes().len()), (len, len));
+            }
+        }
     }
 
     #[test]

@@ -8,10 +8,35 @@ use crate::{ArrayError, Axis, PerAxis, Region, Shape};
 pub type ChunkIndex = PerAxis<u64>;
 
 /// A shape cut into chunks of equal extents; chunks on a far edge are cut to the array.
+///
+/// *Invariant:* no extent of a chunk is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Cut", into = "Cut")]
 pub struct ChunkGrid {
     shape: Shape,
     chunk: Shape,
+    /// Chunks along each axis: asked for with every index.
+    counts: PerAxis<u64>,
+}
+
+/// A grid as it comes from a text: not checked yet.
+#[derive(Serialize, Deserialize)]
+struct Cut {
+    shape: Shape,
+    chunk: Shape,
+}
+
+impl TryFrom<Cut> for ChunkGrid {
+    type Error = ArrayError;
+    fn try_from(cut: Cut) -> Result<ChunkGrid, ArrayError> {
+        ChunkGrid::new(cut.shape, cut.chunk)
+    }
+}
+
+impl From<ChunkGrid> for Cut {
+    fn from(grid: ChunkGrid) -> Cut {
+        Cut { shape: grid.shape, chunk: grid.chunk }
+    }
 }
 
 impl ChunkGrid {
@@ -35,7 +60,8 @@ impl ChunkGrid {
             return Err(ArrayError::EmptyChunk { axis });
         }
         let cut = PerAxis::from_fn(|a| chunk.get(a).min(shape.get(a).max(1)));
-        Ok(ChunkGrid { shape, chunk: Shape::new(cut.0)? })
+        let counts = PerAxis::from_fn(|a| ceil_div(shape.get(a), cut[a]));
+        Ok(ChunkGrid { shape, chunk: Shape::new(cut.0)?, counts })
     }
 
     /// The array's shape.
@@ -50,7 +76,7 @@ impl ChunkGrid {
 
     /// Number of chunks along each axis.
     pub fn counts(&self) -> PerAxis<u64> {
-        PerAxis::from_fn(|a| self.shape.get(a).div_ceil(self.chunk.get(a)))
+        self.counts
     }
 
     /// Number of chunks in all.
@@ -65,13 +91,12 @@ impl ChunkGrid {
 
     /// The pixels of the chunk at `index`, or `None` past the last chunk of any axis. O(1).
     pub fn region(&self, index: &ChunkIndex) -> Option<Region> {
-        let counts = self.counts();
-        if Axis::ALL.iter().any(|&a| index[a] >= counts[a]) {
+        if Axis::ALL.iter().any(|&a| index[a] >= self.counts[a]) {
             return None;
         }
         let start = PerAxis::from_fn(|a| index[a] * self.chunk.get(a));
         let end = PerAxis::from_fn(|a| (start[a] + self.chunk.get(a)).min(self.shape.get(a)));
-        Region::new(start, end).ok()
+        Some(Region::inside(start, end, &self.shape))
     }
 
     /// The chunk indices that share pixels with `region`. O(1).
@@ -79,10 +104,9 @@ impl ChunkGrid {
         if region.is_empty() {
             return IndexBox { start: PerAxis::splat(0), end: PerAxis::splat(0) };
         }
-        let counts = self.counts();
         IndexBox {
-            start: PerAxis::from_fn(|a| (region.start(a) / self.chunk.get(a)).min(counts[a])),
-            end: PerAxis::from_fn(|a| region.end(a).div_ceil(self.chunk.get(a)).min(counts[a])),
+            start: PerAxis::from_fn(|a| floor_div(region.start(a), self.chunk.get(a)).min(self.counts[a])),
+            end: PerAxis::from_fn(|a| ceil_div(region.end(a), self.chunk.get(a)).min(self.counts[a])),
         }
     }
 
@@ -91,13 +115,12 @@ impl ChunkGrid {
         let edge = |n: u64, a: Axis| (n * self.chunk.get(a)).min(self.shape.get(a));
         let start = PerAxis::from_fn(|a| edge(chunks.start[a], a));
         let end = PerAxis::from_fn(|a| edge(chunks.end[a], a).max(start[a]));
-        Region::new(start, end).unwrap_or_else(|_| Region::of(self.shape))
+        Region::inside(start, end, &self.shape)
     }
 
     /// Position of a chunk in C order (X and S fastest).
     pub fn linear(&self, index: &ChunkIndex) -> u64 {
-        let counts = self.counts();
-        Axis::ALL.iter().fold(0, |n, &a| n * counts[a] + index[a])
+        Axis::ALL.iter().fold(0, |n, &a| n * self.counts[a] + index[a])
     }
 
     /// The chunk at a position in C order; inverse of [`ChunkGrid::linear`].
@@ -153,8 +176,10 @@ impl IndexBox {
         let lens = self.lens();
         let mut out = self.start;
         for axis in Axis::ALL.into_iter().rev() {
-            out[axis] += linear % lens[axis];
-            linear /= lens[axis];
+            if lens[axis] != 1 {
+                out[axis] += linear % lens[axis];
+                linear /= lens[axis];
+            }
         }
         out
     }
@@ -162,7 +187,42 @@ impl IndexBox {
     /// All indices in C order.
     pub fn iter(&self) -> impl Iterator<Item = ChunkIndex> + use<> {
         let this = *self;
-        (0..this.count()).map(move |n| this.nth(n))
+        let mut next = this.start;
+        (0..this.count()).map(move |_| {
+            let after = this.after(&next);
+            std::mem::replace(&mut next, after)
+        })
+    }
+
+    /// The index after one in C order; the first after the last.
+    fn after(&self, index: &ChunkIndex) -> ChunkIndex {
+        let mut out = *index;
+        for axis in Axis::ALL.into_iter().rev() {
+            out[axis] += 1;
+            if out[axis] < self.end[axis] {
+                break;
+            }
+            out[axis] = self.start[axis];
+        }
+        out
+    }
+}
+
+/// `n / by`, rounded down. Most axes have one chunk or chunks of one pixel, and a division is the dearest thing here.
+fn floor_div(n: u64, by: u64) -> u64 {
+    match by {
+        1 => n,
+        _ if n < by => 0,
+        _ => n / by,
+    }
+}
+
+/// `n / by`, rounded up.
+fn ceil_div(n: u64, by: u64) -> u64 {
+    match by {
+        1 => n,
+        _ if n <= by => u64::from(n > 0),
+        _ => n.div_ceil(by),
     }
 }
 
@@ -196,6 +256,13 @@ mod tests {
             for n in 0..grid.count() {
                 prop_assert_eq!(grid.linear(&grid.index(n)), n);
             }
+        }
+
+        #[test]
+        fn a_box_is_walked_in_c_order(a in proptest::array::uniform6(0u64..4), b in proptest::array::uniform6(0u64..4)) {
+            let chunks = IndexBox { start: PerAxis(a), end: PerAxis(b) };
+            let walked: Vec<_> = chunks.iter().collect();
+            prop_assert_eq!(walked, (0..chunks.count()).map(|n| chunks.nth(n)).collect::<Vec<_>>());
         }
 
         #[test]

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{ArrayError, Axis, PerAxis, Shape};
 
 /// A half-open box in pixels: `start` up to, not including, `end` on each axis.
+///
+/// *Invariant:* its extents are a valid [`Shape`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Corners")]
 pub struct Region {
@@ -57,6 +59,12 @@ impl Region {
         Region { start: PerAxis::splat(0), end: PerAxis(shape.extents()) }
     }
 
+    /// A region that lies in an array.
+    pub(crate) fn inside(start: PerAxis<u64>, end: PerAxis<u64>, shape: &Shape) -> Region {
+        debug_assert!(Axis::ALL.iter().all(|&a| start[a] <= end[a] && end[a] <= shape.get(a)), "the caller cut it");
+        Region { start, end }
+    }
+
     /// First pixel on an axis.
     pub fn start(&self, axis: Axis) -> u64 {
         self.start[axis]
@@ -78,9 +86,8 @@ impl Region {
     }
 
     /// Extents as a shape.
-    #[expect(clippy::missing_panics_doc, reason = "a region's extents were checked when it was made")]
     pub fn shape(&self) -> Shape {
-        Shape::new(PerAxis::from_fn(|a| self.len(a)).0).expect("a region is made with a valid shape")
+        Shape::checked(PerAxis::from_fn(|a| self.len(a)))
     }
 
     /// Whether the region holds no pixel.
@@ -88,14 +95,18 @@ impl Region {
         Axis::ALL.iter().any(|&a| self.len(a) == 0)
     }
 
-    /// This region with another range on one axis. The range must not be longer than what `Shape` allows.
+    /// This region with another range on one axis.
     ///
     /// # Panics
-    /// If `end < start`: a bug in the caller.
+    /// If `end < start`, or the range is longer than what `Shape` allows: a bug in the caller.
     #[must_use]
     pub fn with(&self, axis: Axis, start: u64, end: u64) -> Region {
         assert!(start <= end, "range {start}..{end} of axis {axis} ends before it starts");
-        Region { start: self.start.with(axis, start), end: self.end.with(axis, end) }
+        let out = Region { start: self.start.with(axis, start), end: self.end.with(axis, end) };
+        if end - start > self.len(axis) {
+            Shape::new(PerAxis::from_fn(|a| out.len(a)).0).expect("the caller asks for a valid shape");
+        }
+        out
     }
 
     /// The common part of two regions; empty (start = end) on an axis where they are apart.

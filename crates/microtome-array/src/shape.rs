@@ -40,6 +40,12 @@ impl Shape {
         }
     }
 
+    /// Extents that were checked before.
+    pub(crate) fn checked(extents: PerAxis<u64>) -> Shape {
+        debug_assert!(Shape::new(extents.0).is_ok(), "{extents:?} was said to be checked");
+        Shape(extents)
+    }
+
     /// Extent on one axis.
     pub fn get(&self, axis: Axis) -> u64 {
         self.0[axis]
