@@ -1,14 +1,14 @@
 //! The workloads, one function each.
 
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use microtome::prelude::*;
 use microtome::{ArraySpec, Compression, Levels, MemorySink, Plan, StoreOptions, SyntheticReader};
 
 use crate::Bench;
-use crate::data::{PAGES, STACK};
+use crate::data::{LARGE, PAGES, STACK, Sample};
 use crate::limits;
 
 /// Makes a workload: its data, and both sides.
@@ -18,10 +18,13 @@ pub(crate) type Make = fn() -> Bench;
 pub(crate) const ALL: &[(&str, Make)] = &[
     ("open", open_pages),
     ("project-raw", project_raw),
+    ("project-raw-thrown-away", project_raw_thrown_away),
     ("convert-zstd", || convert("convert-zstd: TIFF to OME-Zarr", Compression::Zstd { level: 1 }, Levels::Count(1))),
     ("convert-default", || convert("convert-default: blosc-zstd", Compression::default(), Levels::Count(1))),
     ("convert-none", || convert("convert-none: TIFF to OME-Zarr", Compression::None, Levels::Count(1))),
     ("convert-levels", || convert("convert-levels: 4 levels, zstd", Compression::Zstd { level: 1 }, Levels::Count(4))),
+    ("planes-project", planes_project),
+    ("planes-convert", planes_convert),
     ("tasks", no_op_tasks),
     ("plan", plan_a_billion),
 ];
@@ -33,6 +36,7 @@ fn open_pages() -> Bench {
         name: "open: 20,000 pages",
         limit_name: "follow the directory chain, two reads a page",
         amount: PAGES.planes() as f64 / 1e6,
+        limit_amount: PAGES.planes() as f64 / 1e6,
         unit: "Mpages/s",
         limit: Box::new(move || assert_eq!(limits::walk_directories(&path), PAGES.planes())),
         ours: Box::new(move || {
@@ -45,32 +49,85 @@ fn open_pages() -> Bench {
 fn project_raw() -> Bench {
     let path = STACK.path();
     let again = path.clone();
-    let expected = limits::max_over_z(&path, &STACK);
+    let expected = limits::sum(&limits::max_over_z(&path, &STACK));
     Bench {
         name: "project-raw: max over z, 1.26 GB",
-        limit_name: "read the page cache and take the maximum, plain loop",
+        limit_name: "read the page cache and take the maximum, plain loop, into memory",
         amount: STACK.bytes() as f64 / 1e9,
+        limit_amount: STACK.bytes() as f64 / 1e9,
         unit: "GB/s",
-        limit: Box::new(move || assert_eq!(limits::max_over_z(&path, &STACK), expected)),
-        ours: Box::new(move || {
-            let stack = Image::open(&again).unwrap().scene(0).unwrap().array(&ChunkDims::default()).unwrap();
-            let mip = stack.project(Axis::Z, Projection::Max).unwrap();
-            let pixels = mip.compute(&RunOptions::default()).unwrap();
-            let sum: u64 = pixels.as_ref().slice::<u16>().unwrap().iter().map(|&p| u64::from(p)).sum();
-            assert_eq!(sum, expected);
-        }),
+        limit: Box::new(move || assert_eq!(limits::sum(&limits::max_over_z(&path, &STACK)), expected)),
+        ours: Box::new(move || assert_eq!(project(&again), expected)),
     }
+}
+
+/// The same beside a loop that keeps no result: the least that reading and comparing can take.
+fn project_raw_thrown_away() -> Bench {
+    let path = STACK.path();
+    let expected = limits::max_over_z_thrown_away(&path, &STACK);
+    Bench {
+        name: "project-raw-thrown-away",
+        limit_name: "the same loop, its result thrown away",
+        limit: Box::new(move || assert_eq!(limits::max_over_z_thrown_away(&path, &STACK), expected)),
+        ..project_raw()
+    }
+}
+
+/// The sum of a projection into memory.
+fn project(path: &Path) -> u64 {
+    let stack = Image::open(path).unwrap().scene(0).unwrap().array(&ChunkDims::default()).unwrap();
+    let mip = stack.project(Axis::Z, Projection::Max).unwrap();
+    limits::sum(mip.compute(&RunOptions::default()).unwrap().as_ref().slice::<u16>().unwrap())
+}
+
+/// Planes of 32 MiB beside planes of 2 MiB: both sides are ours, and the ratio is of a byte.
+fn planes_project() -> Bench {
+    let (large, small) = (LARGE.path(), STACK.path());
+    let expected = [&large, &small].map(|path| project(path));
+    Bench {
+        name: "planes-project: of 32 MiB, a byte",
+        limit_name: "the same with planes of 2 MiB",
+        amount: LARGE.bytes() as f64 / 1e9,
+        limit_amount: STACK.bytes() as f64 / 1e9,
+        unit: "GB/s",
+        limit: Box::new(move || assert_eq!(project(&small), expected[1])),
+        ours: Box::new(move || assert_eq!(project(&large), expected[0])),
+    }
+}
+
+fn planes_convert() -> Bench {
+    let (large, small) = (LARGE.path(), STACK.path());
+    let options =
+        ZarrOptions { compression: Compression::Zstd { level: 1 }, overwrite: true, ..ZarrOptions::default() };
+    let again = options.clone();
+    Bench {
+        name: "planes-convert: of 32 MiB, a byte",
+        limit_name: "the same with planes of 2 MiB",
+        amount: LARGE.bytes() as f64 / 1e9,
+        limit_amount: STACK.bytes() as f64 / 1e9,
+        unit: "GB/s",
+        limit: Box::new(move || store(&small, options.clone(), Levels::Count(1), &STACK)),
+        ours: Box::new(move || store(&large, again.clone(), Levels::Count(1), &LARGE)),
+    }
+}
+
+/// Converts a sample to OME-Zarr beside it.
+fn store(path: &Path, zarr: ZarrOptions, levels: Levels, sample: &Sample) {
+    let stack = Image::open(path).unwrap().scene(0).unwrap().array(&ChunkDims::default()).unwrap();
+    let store = stack.store(path.with_file_name("out.ome.zarr"), StoreOptions { zarr, levels }).unwrap();
+    let report = store.run(&RunOptions::default()).unwrap();
+    assert!(report.bytes_written >= sample.bytes() && report.bytes_read == sample.bytes());
 }
 
 fn convert(name: &'static str, compression: Compression, levels: Levels) -> Bench {
     let path = STACK.path();
     let again = path.clone();
-    let out: PathBuf = path.with_file_name("out.ome.zarr");
     let raw = matches!(compression, Compression::None);
     Bench {
         name,
         limit_name: if raw { "copy the file" } else { "read and zstd every plane, write nothing" },
         amount: STACK.bytes() as f64 / 1e9,
+        limit_amount: STACK.bytes() as f64 / 1e9,
         unit: "GB/s",
         limit: Box::new(move || {
             if raw {
@@ -80,11 +137,8 @@ fn convert(name: &'static str, compression: Compression, levels: Levels) -> Benc
             }
         }),
         ours: Box::new(move || {
-            let stack = Image::open(&again).unwrap().scene(0).unwrap().array(&ChunkDims::default()).unwrap();
             let zarr = ZarrOptions { compression, overwrite: true, ..ZarrOptions::default() };
-            let store = stack.store(&out, StoreOptions { zarr, levels }).unwrap();
-            let report = store.run(&RunOptions::default()).unwrap();
-            assert!(report.bytes_written >= STACK.bytes() && report.bytes_read == STACK.bytes());
+            store(&again, zarr, levels, &STACK);
         }),
     }
 }
@@ -99,6 +153,7 @@ fn no_op_tasks() -> Bench {
         name: "tasks: 1e7 no-op tasks",
         limit_name: "rayon: spawn 1e7 closures",
         amount: TASKS as f64 / 1e6,
+        limit_amount: TASKS as f64 / 1e6,
         unit: "Mtasks/s",
         limit: Box::new(|| assert_eq!(limits::spawn_tasks(TASKS), TASKS)),
         ours: Box::new(move || {
@@ -118,6 +173,7 @@ fn plan_a_billion() -> Bench {
         name: "plan: estimate 1.01e9 tasks",
         limit_name: "count to 1e6",
         amount: 1010.0,
+        limit_amount: 1010.0,
         unit: "Mtasks/s",
         limit: Box::new(|| {
             black_box((0..1_000_000u64).fold(0, |a, b| black_box(a + b)));

@@ -19,6 +19,8 @@ pub(crate) const FIRST_BYTE: u64 = 4096;
 
 /// 10 × 3 × 20 planes of 1024² 16-bit pixels: 1.26 GB.
 pub(crate) const STACK: Sample = Sample { name: "stack.ome.tif", sizes: [10, 3, 20, 1024, 1024] };
+/// 2 × 20 planes of 4096² 16-bit pixels, 32 MiB each: 1.34 GB.
+pub(crate) const LARGE: Sample = Sample { name: "large.ome.tif", sizes: [2, 1, 20, 4096, 4096] };
 /// 20,000 pages of 64².
 pub(crate) const PAGES: Sample = Sample { name: "pages.ome.tif", sizes: [1000, 1, 20, 64, 64] };
 
@@ -33,6 +35,12 @@ impl Sample {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.planes() * self.plane_bytes()
+    }
+
+    /// Pixels of a projection along z.
+    pub(crate) fn result_pixels(&self) -> usize {
+        let [t, c, _, y, x] = self.sizes;
+        (t * c * y * x) as usize
     }
 
     /// The file, written if it is not there with its full size. Pixels start at [`FIRST_BYTE`].

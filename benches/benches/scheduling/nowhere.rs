@@ -1,0 +1,98 @@
+//! An output that keeps nothing: what is left of a run is its tasks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use microtome::WriteError;
+use microtome::{ArraySpec, ChunkGrid, Output, PerAxis, PixelsRef, ReadError, Reader, Region, Shape, Sink, Standing};
+use microtome_io::{Check, Completion, Prepare, Receipt, SinkSpec, UnitWriter, WriteContext};
+
+/// An array whose pixels go nowhere.
+#[derive(Debug)]
+pub(crate) struct Nowhere(SinkSpec);
+
+impl Nowhere {
+    /// With write units of one pixel.
+    pub(crate) fn new(array: ArraySpec) -> Nowhere {
+        let units = ChunkGrid::new(array.shape, Shape::new([1; 6]).unwrap()).unwrap();
+        Nowhere(SinkSpec { array, units, part: units.chunk() })
+    }
+}
+
+impl Sink for Nowhere {
+    fn spec(&self) -> &SinkSpec {
+        &self.0
+    }
+
+    fn scratch_bytes(&self, _: &Shape) -> u64 {
+        0
+    }
+
+    fn read_scratch_bytes(&self) -> u64 {
+        0
+    }
+
+    fn begin<'a>(&'a self, unit: PerAxis<u64>, _: &WriteContext<'a>) -> Result<Box<dyn UnitWriter + 'a>, WriteError> {
+        Ok(Box::new(Unit(unit)))
+    }
+}
+
+struct Unit(PerAxis<u64>);
+
+impl UnitWriter for Unit {
+    fn write(&mut self, _: &Region, _: PixelsRef<'_>) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Receipt, WriteError> {
+        Ok(Receipt { unit: self.0, pixel_bytes: 1, stored_bytes: 1, crc32c: 0 })
+    }
+}
+
+impl Output for Nowhere {
+    fn path(&self) -> &Path {
+        Path::new("nowhere")
+    }
+
+    fn arrays(&self) -> usize {
+        1
+    }
+
+    fn array(&self, _: usize) -> &dyn Sink {
+        self
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn look(&self, _: &str, _: bool) -> Result<Standing, WriteError> {
+        Ok(Standing::Fresh)
+    }
+
+    fn journal(&self, _: &str) -> Option<PathBuf> {
+        None
+    }
+
+    fn prepare(&self, _: &Prepare<'_>) -> Result<Standing, WriteError> {
+        Ok(Standing::Fresh)
+    }
+
+    fn settle(&self, _: &[(usize, Receipt)]) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    fn check(&self, _: usize, _: &Receipt, _: Check) -> Result<bool, WriteError> {
+        Ok(true)
+    }
+
+    fn reopen(&self, _: usize) -> Result<Arc<dyn Reader>, ReadError> {
+        Err(ReadError::NotFound { path: self.path().into() })
+    }
+
+    fn finish(&self, _: &Completion<'_>) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    fn abandon(&self) {}
+}
