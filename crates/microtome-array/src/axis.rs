@@ -80,8 +80,10 @@ impl<T: Copy> PerAxis<T> {
     }
 
     /// Builds from a function of the axis.
-    pub fn from_fn(f: impl FnMut(Axis) -> T) -> Self {
-        PerAxis(Axis::ALL.map(f))
+    #[inline]
+    pub fn from_fn(mut f: impl FnMut(Axis) -> T) -> Self {
+        // Written out: `map` over the array is not always unrolled, and this is in every task.
+        PerAxis([f(Axis::T), f(Axis::C), f(Axis::Z), f(Axis::Y), f(Axis::X), f(Axis::S)])
     }
 
     /// This with the value of one axis replaced.

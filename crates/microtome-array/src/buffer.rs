@@ -20,22 +20,26 @@ struct Memory {
     words: Box<[u64]>,
     /// Bytes before the line.
     skip: usize,
-    len: usize,
 }
 
 impl Memory {
     fn zeroed(len: usize) -> Memory {
         let words: Box<[u64]> = bytemuck::allocation::zeroed_slice_box((len + LINE).div_ceil(size_of::<u64>()));
         let skip = words.as_ptr().cast::<u8>().align_offset(LINE);
-        Memory { words, skip, len }
+        Memory { words, skip }
+    }
+
+    /// Bytes from the line on, if they were whole words.
+    fn len(&self) -> usize {
+        size_of_val::<[u64]>(&self.words) - LINE
     }
 
     fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[self.skip..self.skip + self.len]
+        &bytemuck::cast_slice(&self.words)[self.skip..]
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words)[self.skip..self.skip + self.len]
+        &mut bytemuck::cast_slice_mut(&mut self.words)[self.skip..]
     }
 }
 
@@ -237,11 +241,11 @@ impl Inner {
     }
 
     fn give_back(&self, memory: Memory) {
-        let bytes = memory.len as u64;
+        let bytes = memory.len();
         let mut state = self.lock();
-        state.stats.lent -= bytes;
-        state.stats.idle += bytes;
-        state.idle.entry(memory.len).or_default().push(memory);
+        state.stats.lent -= bytes as u64;
+        state.stats.idle += bytes as u64;
+        state.idle.entry(bytes).or_default().push(memory);
         state.shrink_to(self.limit);
     }
 }

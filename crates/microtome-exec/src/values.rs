@@ -6,17 +6,16 @@
 //! *Invariant:* a value is made once in a run. Whoever waits for a value waits for a thread that is making it, and a task
 //! graph has no circle, so nobody waits for ever.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use microtome_graph::Task;
+use microtome_graph::{Task, TaskMap};
 
 use crate::quarantine::Made;
 
 /// Values that later tasks of a window still need.
 #[derive(Debug, Default)]
 pub(crate) struct LiveValues {
-    held: HashMap<Task, Held>,
+    held: TaskMap<Held>,
 }
 
 #[derive(Debug)]
@@ -86,7 +85,7 @@ pub(crate) struct SharedValues {
 
 #[derive(Debug, Default)]
 struct State {
-    values: HashMap<Task, Shared>,
+    values: TaskMap<Shared>,
     stopped: bool,
 }
 

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use microtome_array::{ArraySpec, ChunkGrid, Pixels, Region, copy_region};
+use microtome_array::{ArraySpec, ChunkGrid, ChunkIndex, Pixels, Region, copy_region};
 use microtome_graph::{LayerKind, Task, TaskGraph};
 use microtome_io::{Sink, WriteContext};
 use microtome_ops::{OpError, SummaryState};
@@ -155,7 +155,8 @@ impl Run<'_> {
     fn task(&self, task: Task, work: &mut Work<'_>, consumers: usize) -> Result<(), RunError> {
         let this = self.stage.get(task.layer);
         let layer = &this.layer;
-        let Some(region) = layer.grid.region(&layer.grid.index(task.chunk)) else { return Ok(()) };
+        let index = layer.grid.index(task.chunk);
+        let Some(region) = layer.grid.region(&index) else { return Ok(()) };
         let told = self.sampling.has(task);
         let _traced = trace::task(self.stage, task, told);
         let Work { live, tally, part } = work;
@@ -171,7 +172,7 @@ impl Run<'_> {
         };
         tally.tasks += 1;
         match (&layer.kind, part) {
-            (LayerKind::Store, _) => return self.store(&evaluator, &region, tally),
+            (LayerKind::Store, _) => return self.store(&evaluator, index, &region, tally),
             (LayerKind::Summarise(_), Some(part)) => return self.summarise(&evaluator, &region, part.as_mut(), tally),
             _ => {}
         }
@@ -231,12 +232,16 @@ impl Run<'_> {
     }
 
     /// Fills a write unit, box by box.
-    fn store(&self, evaluator: &Evaluator<'_>, unit: &Region, tally: &mut Tally) -> Result<(), RunError> {
+    fn store(
+        &self,
+        evaluator: &Evaluator<'_>,
+        index: ChunkIndex,
+        unit: &Region,
+        tally: &mut Tally,
+    ) -> Result<(), RunError> {
         let task = evaluator.task;
         let Target::Store { sinks, first, record, .. } = self.target else { return Ok(()) };
         let Some(top) = self.stage.top_position(task.layer) else { return Ok(()) };
-        let this = self.stage.get(task.layer);
-        let index = this.layer.grid.index(task.chunk);
         let mut writer = sinks[top].begin(index, &WriteContext { pool: &self.buffers })?;
         let mut bad = Vec::new();
         for part in self.boxes(evaluator, unit)? {

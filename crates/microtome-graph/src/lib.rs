@@ -31,7 +31,7 @@ pub use estimate::{Estimate, LayerEstimate, rule_of_thumb};
 pub use fuse::{Fusing, MOST_AMPLIFICATION};
 pub use layer::{AxisMap, Layer, LayerId, LayerKind};
 pub use lazy::{LazyArray, Selection};
-pub use lower::{Task, TaskGraph};
+pub use lower::{Task, TaskGraph, TaskHasher, TaskMap};
 pub use memory::{Admission, GroupMemory};
 pub use relation::Relation;
 pub use stage::{Stage, StageLayer, StageOptions};

@@ -4,6 +4,7 @@
 //! in, and one that frees values early. A task's key is (layer, chunk), the same in every window.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use microtome_array::{ChunkIndex, Region};
@@ -20,6 +21,35 @@ pub struct Task {
     pub layer: LayerId,
     /// The chunk, as its C-order position in the layer's grid.
     pub chunk: u64,
+}
+
+/// A map by task. Tasks are numbers that no stranger chooses, so that they are spread by a multiplication.
+pub type TaskMap<V> = HashMap<Task, V, BuildHasherDefault<TaskHasher>>;
+
+/// Hashes a [`Task`] for a [`TaskMap`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TaskHasher(u64);
+
+impl Hasher for TaskHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // An odd number near 2^64 over the golden ratio (Knuth): neighbours land far apart.
+        self.0 = (self.0.rotate_left(32) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    /// The map looks at both ends of the number; only the high end is well mixed.
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
 }
 
 /// Tasks and what they depend on; edges point from what is needed to what needs it.
@@ -52,7 +82,9 @@ impl TaskGraph {
     /// The tasks of some groups, without the write units that `done` names (position among the tops, unit) and what only
     /// they need.
     pub fn without(stage: &Stage, groups: Range<u64>, done: &dyn Fn(usize, u64) -> bool) -> TaskGraph {
-        let mut lowering = Lowering { stage, graph: DiGraph::default(), nodes: HashMap::new(), done };
+        let least = groups.end.saturating_sub(groups.start).min(MOST_TASKS) as usize;
+        let graph = DiGraph::with_capacity(least, 0);
+        let mut lowering = Lowering { stage, graph, nodes: TaskMap::default(), done };
         let last = stage.tops().len() - 1;
         for group in groups {
             let group = stage.groups().index(group);
@@ -86,7 +118,7 @@ impl TaskGraph {
 struct Lowering<'a> {
     stage: &'a Stage,
     graph: DiGraph<Task, (), u32>,
-    nodes: HashMap<Task, NodeIndex<u32>>,
+    nodes: TaskMap<NodeIndex<u32>>,
     done: &'a dyn Fn(usize, u64) -> bool,
 }
 
