@@ -61,7 +61,8 @@ impl ChunkGrid {
         }
         let cut = PerAxis::from_fn(|a| chunk.get(a).min(shape.get(a).max(1)));
         let counts = PerAxis::from_fn(|a| ceil_div(shape.get(a), cut[a]));
-        Ok(ChunkGrid { shape, chunk: Shape::new(cut.0)?, counts })
+        // No longer than a chunk that was checked.
+        Ok(ChunkGrid { shape, chunk: Shape::checked(cut), counts })
     }
 
     /// The array's shape.
