@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cases::{build, case};
 use microtome::{
-    ArraySpec, Axis, ChunkDims, Compute, Fusing, ImageInfo, Intermediates, LazyArray, LevelSpec, MemorySink, MostBad,
-    OnError, OutputMeta, PixelType, Pixels, PixelsMut, Place, Plan, ReadContext, ReadCount, ReadError, Reader, Region,
-    Resume, RunOptions, Selection, Shape, ShardChoice, Sigma, SourceSpec, SyntheticReader, ZarrOptions, create_zarr,
+    ArraySpec, Axis, BadPlanes, ChunkDims, Compute, Fusing, ImageInfo, Intermediates, LazyArray, LevelSpec, MemorySink,
+    MostBad, OnError, OutputMeta, PixelType, Pixels, PixelsMut, Place, Plan, ReadContext, ReadCount, ReadError, Reader,
+    Region, Resume, RunOptions, Selection, Shape, ShardChoice, Sigma, SourceSpec, SyntheticReader, ZarrOptions,
+    create_zarr,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -204,7 +205,7 @@ fn bad_planes_are_bad_behind_the_store() {
     let smooth = array.gaussian(Sigma { z: 1.0, ..Sigma::default() }).unwrap();
     let quarantined = |memory, intermediate| {
         let sink = MemorySink::new(smooth.spec(), shape(64, 64, 64)).unwrap();
-        let bad = OnError::Quarantine { most: MostBad::Any };
+        let bad = OnError::Quarantine { most: MostBad::Any, bad_planes: BadPlanes::Refuse };
         let options = RunOptions { on_error: bad, ..options(2, memory, intermediate) };
         let plan = Plan::store(&smooth, &sink);
         let stores = plan.passes(&options).unwrap()[0].intermediate.is_some();

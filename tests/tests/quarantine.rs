@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use cases::{Case, Step, build_on, case};
 use microtome::{
-    ArraySpec, Axis, ChunkGrid, Fusing, ImageInfo, LayerId, LazyArray, LevelSpec, MostBad, OnError, Op, OutputMeta,
-    PerAxis, Pixels, PixelsMut, Place, Plan, ReadContext, ReadCount, ReadError, Reader, Region, RunError, RunOptions,
-    Shape, SourceSpec, Stage, StageOptions, SyntheticReader, ZarrOptions, create_zarr,
+    ArraySpec, Axis, BadPlanes, ChunkGrid, Fusing, ImageInfo, LayerId, LazyArray, LevelSpec, MostBad, OnError, Op,
+    OutputMeta, PerAxis, Pixels, PixelsMut, Place, Plan, ReadContext, ReadCount, ReadError, Reader, Region, RunError,
+    RunOptions, Shape, SourceSpec, Stage, StageOptions, SyntheticReader, ZarrOptions, create_zarr,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -106,7 +106,7 @@ fn options(threads: usize) -> RunOptions {
     RunOptions {
         threads,
         memory: 1 << 30,
-        on_error: OnError::Quarantine { most: MostBad::Any },
+        on_error: OnError::Quarantine { most: MostBad::Any, bad_planes: BadPlanes::Refuse },
         ..RunOptions::default()
     }
 }
@@ -196,14 +196,15 @@ fn more_bad_planes_than_allowed_end_the_run_and_what_passes_is_tried_again() {
     };
     let run = |image: Damaged, most: MostBad| {
         let array = build_on(&case, Arc::new(image));
-        let options = RunOptions { on_error: OnError::Quarantine { most }, ..options(1) };
+        let options =
+            RunOptions { on_error: OnError::Quarantine { most, bad_planes: BadPlanes::Refuse }, ..options(1) };
         Plan::compute(&array, Fusing::Full).collect(&options).map(|(_, report)| report.quarantine.len())
     };
     assert_eq!(run(image(&case, &[1, 5, 8]), MostBad::Planes(3)).unwrap(), 3);
     for most in [MostBad::Planes(2), MostBad::Part(0.29)] {
         let error = run(image(&case, &[1, 5, 8]), most).unwrap_err();
         assert!(matches!(error, RunError::TooManyBad { most: 2, planes: 10, .. }), "{error}");
-        assert!(error.to_string().contains("more than 2 of 10 planes cannot be read"), "{error}");
+        assert!(error.to_string().contains("more than 2 of 10 planes are bad"), "{error}");
     }
     let passing = Damaged { passing: Some(2.into()), ..image(&case, &[]) };
     assert_eq!(run(passing, MostBad::Any).unwrap(), 0, "the third try goes well");

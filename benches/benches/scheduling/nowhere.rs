@@ -94,5 +94,9 @@ impl Output for Nowhere {
         Ok(())
     }
 
+    fn quarantine(&self) -> Result<Option<String>, WriteError> {
+        Ok(None)
+    }
+
     fn abandon(&self) {}
 }

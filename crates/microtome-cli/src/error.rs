@@ -51,8 +51,8 @@ pub(crate) enum CliError {
     /// A run that was stopped by a signal; what it had finished may be kept.
     #[error("stopped by {}; {source}", signal_name(*signal))]
     Stopped { signal: i32, source: RunError },
-    /// A run that did all but the planes that could not be read; they were listed.
-    #[error("{planes} planes could not be read and were left out")]
+    /// A run that did all but the planes that could not be read or made; they were listed.
+    #[error("{planes} planes could not be read or made and were left out")]
     Quarantined { planes: usize },
     /// Some of several inputs; each was told when it was met.
     #[error("{failed} of {total} paths could not be read")]

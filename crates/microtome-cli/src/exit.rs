@@ -74,7 +74,7 @@ fn run(error: &RunError) -> u8 {
         RunError::Graph(error) => graph(error),
         RunError::Op { source, .. } => op(source),
         RunError::Threads { .. } => USAGE,
-        RunError::TooManyBad { error, .. } => read(error),
+        RunError::TooManyBad { .. } | RunError::BadInput { .. } => INPUT,
         RunError::Cancelled { .. } => STOPPED,
         RunError::Kept { error, .. } => run(error),
         _ => BUG,

@@ -42,15 +42,26 @@ pub enum RunError {
         /// The panic's message.
         message: String,
     },
-    /// More planes could not be read than may be left out.
-    #[error("{error}; more than {most} of {planes} planes cannot be read, and no more may be left out (--max-bad)")]
+    /// More planes are bad than may be left out.
+    #[error("{reason}; more than {most} of {planes} planes are bad, and no more may be left out (--max-bad)")]
     TooManyBad {
         /// Planes that may be left out.
         most: u64,
         /// Planes that are read.
         planes: u64,
-        /// Why the last one cannot be read.
-        error: Box<ReadError>,
+        /// Why the last one is bad.
+        reason: String,
+    },
+    /// A summary of pixels some of which are bad, where the user did not say to skip those.
+    #[error(
+        "{summary}: {reason}; a summary of pixels some of which are bad is refused, with --bad-planes skip it is of the \
+         others"
+    )]
+    BadInput {
+        /// The summary.
+        summary: String,
+        /// Why some are bad.
+        reason: String,
     },
     /// The threads could not be started.
     #[error("cannot start {threads} threads: {why}; give a smaller --threads")]

@@ -3,14 +3,17 @@
 //! A task of a kept layer, or of the top, pulls the region it needs through all that is fused into it. Fused layers are
 //! evaluated for just the region asked of them, so their chunks are never made whole.
 
-use microtome_array::{ArraySpec, Axis, BufferPool, ChunkGrid, PerAxis, Pixels, PixelsRef, Region, copy_region};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use microtome_array::{ArraySpec, Axis, BufferPool, PerAxis, Pixels, PixelsRef, Region, copy_region};
 use microtome_graph::{LayerId, LayerKind, Stage, Task};
 use microtome_io::ReadCount;
-use microtome_ops::{Body, Fold, Op, Placement};
-use rayon::prelude::*;
+use microtome_ops::{Body, Op, OpError, Placement};
 
 use crate::error::RunError;
-use crate::quarantine::{Made, Quarantine, within};
+use crate::folding::Folding;
+use crate::quarantine::{Flaw, Made, Quarantine, within};
 use crate::reading::Origin;
 use crate::trace;
 use crate::values::LiveValues;
@@ -44,8 +47,8 @@ impl Value<'_> {
         self.made().pixels.as_ref()
     }
 
-    pub(crate) fn bad(&self) -> &[Region] {
-        &self.made().bad
+    pub(crate) fn flaws(&self) -> &[Flaw] {
+        &self.made().flaws
     }
 
     fn made(&self) -> &Made {
@@ -61,15 +64,45 @@ impl Value<'_> {
             Value::Kept(made) => {
                 let mut copy = Pixels::from_pool(made.pixels.spec(), pool);
                 copy.as_mut().bytes().copy_from_slice(made.pixels.as_ref().bytes());
-                Made { pixels: copy, bad: made.bad.clone() }
+                Made { pixels: copy, flaws: made.flaws.clone() }
             }
         }
     }
 }
 
 impl Evaluator<'_> {
-    /// Computes a region of a layer.
+    /// Computes a region of a layer. Where the run goes on without what is bad, a region whose computing fails is lost.
     pub(crate) fn layer(&self, id: LayerId, region: &Region, read: &mut ReadCount) -> Result<Made, RunError> {
+        if !self.quarantine.is_on() {
+            return self.computed(id, region, read);
+        }
+        let done = catch_unwind(AssertUnwindSafe(|| self.computed(id, region, read)));
+        match done.unwrap_or_else(|panic| Err(panicked(self.stage, self.task, panic.as_ref()))) {
+            Err(error) if self.quarantine.takes_task(&error) => Ok(self.unmade(id, region, &error)),
+            done => done,
+        }
+    }
+
+    /// A region that could not be made.
+    fn unmade(&self, id: LayerId, region: &Region, error: &RunError) -> Made {
+        let this = self.stage.get(id);
+        let chunk = this.layer.grid.linear(&this.layer.grid.covering(region).start);
+        // The task of the unfused graph names the operation, and does not depend on what was fused.
+        let task = name(self.stage, Task { layer: id, chunk });
+        let why = match error {
+            RunError::Op { source, .. } => source.to_string(),
+            RunError::Panic { message, .. } => format!("panicked: {message}"),
+            other => other.to_string(),
+        };
+        let scene = self.stage.layers().iter().find_map(|layer| match &layer.layer.kind {
+            LayerKind::Source { at, .. } => Some(at.scene),
+            _ => None,
+        });
+        let flaws = self.quarantine.unmade(scene.unwrap_or(0), &task, region, &format!("task {task}: {why}"));
+        Made::masked(self.fresh(this.layer.spec, region), region, flaws)
+    }
+
+    fn computed(&self, id: LayerId, region: &Region, read: &mut ReadCount) -> Result<Made, RunError> {
         let this = self.stage.get(id);
         match &this.layer.kind {
             LayerKind::Source { reader, at, origin } => {
@@ -82,7 +115,7 @@ impl Evaluator<'_> {
                     let mut out = self.fresh(this.layer.spec, region);
                     let _computing = trace::span("op", op.name(), self.told);
                     map.run(input.as_ref(), &mut out.as_mut()).map_err(|e| self.op_error(e))?;
-                    Ok(self.dependent(id, op.as_ref(), region, out, input.bad()))
+                    Ok(self.dependent(id, op.as_ref(), region, out, input.flaws()))
                 }
                 Body::Neighbourhood(body) => {
                     let whole = self.stage.get(this.inputs[0]).layer.spec;
@@ -92,14 +125,14 @@ impl Evaluator<'_> {
                     let _computing = trace::span("op", op.name(), self.told);
                     let place = Placement { whole: whole.shape, input: needed, output: *region };
                     body.run(input.as_ref(), &mut out.as_mut(), &place, self.pool).map_err(|e| self.op_error(e))?;
-                    Ok(self.dependent(id, op.as_ref(), region, out, input.bad()))
+                    Ok(self.dependent(id, op.as_ref(), region, out, input.flaws()))
                 }
-                Body::Fold(fold) => self.fold(id, op.as_ref(), fold, region, read),
+                Body::Fold(fold) => self.fold(&Folding { id, op: op.as_ref(), fold }, region, read),
                 Body::Index => {
                     let input = &self.stage.get(this.inputs[0]).layer.spec;
                     let needed = op.input_region(region, input);
-                    let Made { pixels, bad } = self.input(id, &needed, read)?.into_own(self.pool);
-                    Ok(self.dependent(id, op.as_ref(), region, pixels, &bad))
+                    let Made { pixels, flaws } = self.input(id, &needed, read)?.into_own(self.pool);
+                    Ok(self.dependent(id, op.as_ref(), region, pixels, &flaws))
                 }
             },
             LayerKind::Rechunk | LayerKind::Store | LayerKind::Summarise(_) => {
@@ -108,14 +141,14 @@ impl Evaluator<'_> {
         }
     }
 
-    /// What an operation made of an input some of which was bad.
-    fn dependent(&self, id: LayerId, op: &dyn Op, region: &Region, pixels: Pixels, bad: &[Region]) -> Made {
-        if bad.is_empty() {
+    /// What an operation made of an input with flaws.
+    pub(crate) fn dependent(&self, id: LayerId, op: &dyn Op, region: &Region, pixels: Pixels, flaws: &[Flaw]) -> Made {
+        if flaws.is_empty() {
             return Made::good(pixels);
         }
-        let spec = &self.stage.get(self.stage.get(id).inputs[0]).layer.spec;
-        let reached: Vec<Region> = bad.iter().map(|part| op.output_region(part, spec)).collect();
-        Made::masked(pixels, region, within(&reached, region))
+        let spec = self.input_spec(id);
+        let reached = flaws.iter().map(|flaw| Flaw { region: op.output_region(&flaw.region, &spec), ..*flaw });
+        Made::masked(pixels, region, within(&reached.collect::<Vec<_>>(), region))
     }
 
     /// A region of the input of a layer: computed here if it is fused, else gathered from kept values.
@@ -142,89 +175,34 @@ impl Evaluator<'_> {
             let from = value(&index);
             copy_region(from.pixels.as_ref(), &at.origin(), &mut out.pixels.as_mut(), &region.origin(), &part)
                 .map_err(|e| self.internal(e))?;
-            out.bad.extend(within(&from.bad, &part));
+            out.flaws.extend(within(&from.flaws, &part));
         }
         Ok(Value::Own(out))
     }
 
-    /// A fold: the result is cut into blocks small enough for the cache, each folded over the whole axis.
-    fn fold(
-        &self,
-        id: LayerId,
-        op: &dyn Op,
-        fold: &dyn Fold,
-        region: &Region,
-        read: &mut ReadCount,
-    ) -> Result<Made, RunError> {
-        let this = self.stage.get(id);
-        let mut out = self.fresh(this.layer.spec, region);
-        let mut bad = Vec::new();
-        let step = this.step.with(fold.axis(), 1).map_err(|e| self.internal(e))?;
-        let blocks = ChunkGrid::new(this.layer.spec.shape, step).map_err(|e| self.internal(e))?;
-        let parts: Vec<Region> =
-            blocks.covering(region).iter().filter_map(|i| blocks.region(&i)).map(|b| b.intersect(region)).collect();
-        let place = |out: &mut Pixels, part: &Region, pixels: &Pixels| {
-            copy_region(pixels.as_ref(), &part.origin(), &mut out.as_mut(), &region.origin(), part)
-                .map_err(|e| self.internal(e))
-        };
-        // Threads are used once: by these blocks, or, where there is only one, by what it folds.
-        let inner = Evaluator { width: if parts.len() > 1 { 1 } else { self.width }, ..*self };
-        for batch in parts.chunks(self.width.max(1)) {
-            let done: Vec<_> = if batch.len() == 1 {
-                vec![inner.fold_block(id, op, fold, &batch[0])]
-            } else {
-                batch.par_iter().map(|part| inner.fold_block(id, op, fold, part)).collect()
-            };
-            for (part, result) in batch.iter().zip(done) {
-                let (made, count) = result?;
-                *read += count;
-                place(&mut out, part, &made.pixels)?;
-                bad.extend(made.bad);
-            }
-        }
-        Ok(Made { pixels: out, bad })
-    }
-
-    fn fold_block(
-        &self,
-        id: LayerId,
-        op: &dyn Op,
-        fold: &dyn Fold,
-        part: &Region,
-    ) -> Result<(Made, ReadCount), RunError> {
-        let this = self.stage.get(id);
-        let input = self.stage.get(this.inputs[0]).layer.spec;
-        let axis = fold.axis();
-        let needed = op.input_region(part, &input);
-        let mut state =
-            fold.start(input.dtype, part.shape(), needed.len(axis), self.pool).map_err(|e| self.op_error(e))?;
-        let mut read = ReadCount::default();
-        let mut bad = Vec::new();
-        let depth = this.step.get(axis).max(1);
-        for start in (needed.start(axis)..needed.end(axis)).step_by(depth as usize) {
-            let slab = needed.with(axis, start, needed.end(axis).min(start + depth));
-            let pixels = self.input(id, &slab, &mut read)?;
-            let _computing = trace::span("op", op.name(), self.told);
-            state.add(pixels.as_ref()).map_err(|e| self.op_error(e))?;
-            bad.extend_from_slice(pixels.bad());
-        }
-        let mut out = self.fresh(this.layer.spec, part);
-        let _computing = trace::span("op", op.name(), self.told);
-        state.finish(&mut out.as_mut()).map_err(|e| self.op_error(e))?;
-        Ok((self.dependent(id, op, part, out, &bad), read))
+    /// Shape and type of the input of a layer.
+    pub(crate) fn input_spec(&self, id: LayerId) -> ArraySpec {
+        self.stage.get(self.stage.get(id).inputs[0]).layer.spec
     }
 
     pub(crate) fn fresh(&self, spec: ArraySpec, region: &Region) -> Pixels {
         Pixels::from_pool(ArraySpec { shape: region.shape(), dtype: spec.dtype }, self.pool)
     }
 
-    fn op_error(&self, source: microtome_ops::OpError) -> RunError {
+    pub(crate) fn op_error(&self, source: OpError) -> RunError {
         RunError::Op { task: name(self.stage, self.task), source }
     }
 
     pub(crate) fn internal(&self, source: microtome_array::ArrayError) -> RunError {
         RunError::Internal { task: name(self.stage, self.task), source }
     }
+}
+
+/// The error of a panic in a task.
+pub(crate) fn panicked(stage: &Stage, task: Task, panic: &(dyn Any + Send)) -> RunError {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    RunError::Panic { task: name(stage, task), message }
 }
 
 /// A task in words: `max/0.2.0.0.0`.

@@ -164,7 +164,7 @@ impl Pyramid<'_> {
         let before = StageOptions { sink: Some(sink.clone()), ..StageOptions::default() };
         let stage = Stage::new(array, &before);
         let scratch = vec![Sink::scratch_bytes(&store, &stage.store_box(0))];
-        let memory = stage.group_memory(&scratch);
+        let memory = options.group_memory(&stage, &scratch);
         let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, 0);
         let source = self.read_back(chain, position, Arc::new(store))?;
         let (admission, next) = match (admission, self.alone(&source, 0, options)) {

@@ -366,6 +366,9 @@ mod tests {
         fn finish(&self, _completion: &Completion<'_>) -> Result<(), WriteError> {
             Ok(())
         }
+        fn quarantine(&self) -> Result<Option<String>, WriteError> {
+            Ok(None)
+        }
         fn abandon(&self) {}
     }
 

@@ -1,11 +1,13 @@
-//! How to run: threads, memory, stopping. None of it changes a result.
+//! How to run: threads, memory, stopping, what is done about what goes wrong. Of all this [`BadPlanes`] alone changes a
+//! result, and so is part of the plan's hash.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use microtome_graph::{GroupMemory, Stage};
 use microtome_io::Durability;
 
-use crate::{Counters, OnError};
+use crate::{BadPlanes, Counters, OnError};
 
 /// The most threads that a run starts: more than machines have cores, so that a slip of the keyboard brings none down.
 pub const MOST_THREADS: usize = 1024;
@@ -88,6 +90,21 @@ impl RunOptions {
     pub fn window_groups(&self, groups: u64) -> u64 {
         let auto = (groups / (self.threads.max(1) as u64 * WINDOWS_A_THREAD)).clamp(1, MOST_GROUPS);
         self.window.unwrap_or(auto).max(1)
+    }
+
+    /// Memory of a group of a stage, given what each top's sink needs for a box: also of one in which something goes wrong,
+    /// where the run goes on then.
+    pub(crate) fn group_memory(&self, stage: &Stage, sink_scratch: &[u64]) -> GroupMemory {
+        let memory = stage.group_memory(sink_scratch);
+        match self.on_error {
+            OnError::Stop => memory,
+            OnError::Quarantine { .. } => memory.with_more(stage.salvage_bytes(self.skips())),
+        }
+    }
+
+    /// Whether folds and summaries leave out what is bad.
+    pub(crate) fn skips(&self) -> bool {
+        matches!(self.on_error, OnError::Quarantine { bad_planes: BadPlanes::Skip, .. })
     }
 
     /// Windows that so many groups make: what a run reports as batches.

@@ -157,7 +157,7 @@ impl Pyramid<'_> {
             .enumerate()
             .map(|(top, level)| self.output.array(level).scratch_bytes(&stage.store_box(top)))
             .collect();
-        let memory = stage.group_memory(&scratch);
+        let memory = options.group_memory(&stage, &scratch);
         let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, 0)?;
         Ok(Pass {
             levels,

@@ -92,12 +92,18 @@ impl<'a> Plan<'a> {
         Estimate::of(&self.stage)
     }
 
-    /// Hash of all that decides the result's bytes.
+    /// Hash of all that decides the result's bytes in a run with the options that are the default.
     pub fn hash(&self) -> String {
+        self.hash_for(&RunOptions::default())
+    }
+
+    /// Hash of all that decides the result's bytes: of the options, whether folds and summaries skip what is bad.
+    pub fn hash_for(&self, options: &RunOptions) -> String {
         let steps: Vec<_> = self.steps.iter().map(|op| serde_json::json!([op.name(), op.params()])).collect();
         let parameters = self.output.map_or(serde_json::Value::Null, Output::parameters);
         let all = if steps.is_empty() { parameters } else { serde_json::json!([parameters, steps]) };
-        self.stage.hash(&all)
+        let skips = options.skips() && self.stage.reduces();
+        self.stage.hash(&if skips { serde_json::json!({"of": all, "bad_planes": "skip"}) } else { all })
     }
 
     /// The passes of a run: one, unless the plan is a pyramid whose levels do not all fit one. O(layers), for each pass.
@@ -135,7 +141,7 @@ impl<'a> Plan<'a> {
     fn in_memory(&self, options: &RunOptions) -> Result<Pass, GraphError> {
         let fixed = self.stage.get(self.stage.top()).layer.spec.bytes();
         let pass = |stage: Stage, fusing: Fusing| {
-            let memory = stage.group_memory(&[]);
+            let memory = options.group_memory(&stage, &[]);
             let admission = stage.admit(&memory, options.threads.max(1) as u64, options.memory, fixed)?;
             Ok(Pass {
                 levels: 0..1,
@@ -164,7 +170,7 @@ impl<'a> Plan<'a> {
     /// with `resume` goes on from.
     pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
         let Some(output) = self.output else { return self.collect(options).map(|(_, report)| report) };
-        let hash = self.hash();
+        let hash = self.hash_for(options);
         let storing = Storing::begin(output, &hash, &self.stage, options)?;
         if let Some(report) = storing.finished()? {
             return Ok(report);

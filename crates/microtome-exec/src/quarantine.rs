@@ -1,21 +1,23 @@
-//! Planes that could not be read, where the user said to go on without them.
+//! What could not be read or made, where the user said to go on without it.
 //!
-//! Bad is what became of a read, not a value of pixels: every value carries the boxes of its pixels that depend on a bad
-//! read, they hold the fill value (0), and whatever is made from them is bad in turn.
+//! Bad is what became of a read or of a task, not a value of pixels: every value carries the boxes of its pixels that depend
+//! on something missing. Pixels that are lost hold the fill value (0), and what is made from them is lost in turn; a fold
+//! may leave them out, and what it makes is then good, but made without them.
 //!
-//! *Invariant:* each bad plane is listed once, in an order that no thread decides; what is listed is never more than the
-//! user allowed.
+//! *Invariant:* each bad plane that the result depends on is listed once, in an order and in words that no thread decides;
+//! what is listed is never more than the user allowed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use microtome_array::{Axis, Pixels, Region};
 use microtome_io::{Place, ReadError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
 
-/// What is done about a plane that cannot be read.
+/// What is done about a plane that cannot be read, or a task that fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum OnError {
     /// The run ends with the error.
@@ -25,7 +27,20 @@ pub enum OnError {
     Quarantine {
         /// How many planes at most.
         most: MostBad,
+        /// What projections and summaries do about them. It decides bytes of the result, and so is part of the plan.
+        bad_planes: BadPlanes,
     },
+}
+
+/// What a projection or a summary makes of planes some of which are bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadPlanes {
+    /// Nothing: a projected pixel is bad where one of its planes is, and a summary of bad pixels ends the run.
+    #[default]
+    Refuse,
+    /// What it makes of the good ones, pixel by pixel: a mean divides by their number. A pixel is bad where all its planes
+    /// are. Of floats, the result has the bits that the good planes alone would give, in their order.
+    Skip,
 }
 
 /// How many planes may be bad before a run ends all the same.
@@ -51,14 +66,14 @@ impl MostBad {
     }
 }
 
-/// A plane that could not be read, all or some of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A plane that could not be read or made, all or some of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadPlane {
-    /// The file.
-    pub path: String,
-    /// The scene.
+    /// The file that could not be read, as seen from the folder in which the image lies. `None` where a task failed.
+    pub path: Option<String>,
+    /// The scene that is read.
     pub scene: usize,
-    /// Its time.
+    /// Its time: in the scene; where a task failed, in what the task was to make.
     pub t: u64,
     /// Its channel.
     pub c: u64,
@@ -68,42 +83,112 @@ pub struct BadPlane {
     pub page: Option<u64>,
     /// Where in the file what cannot be read lies, where that is known.
     pub offset: Option<u64>,
-    /// Why it cannot be read.
+    /// The task that failed: operation and chunk index t.c.z.y.x. `None` where a file could not be read.
+    pub task: Option<String>,
+    /// Why it is bad.
     pub reason: String,
 }
+
+/// What a plane is known by: file, scene, t, c, z, task. Planes are listed in this order.
+type PlaneKey = (Option<String>, usize, u64, u64, u64, Option<String>);
+/// What a part of a plane is known by: the plane, and the first pixel of the part.
+type PartKey = (PlaneKey, [u64; 6]);
+
+impl BadPlane {
+    /// The plane at the start of a part that could not be read of an image.
+    fn unread(at: Place, image: &Path, part: &Region, error: &ReadError) -> BadPlane {
+        let [t, c, z] = position(part);
+        let (page, offset) = error.position();
+        let path = relative(error.path(), image);
+        let reason = error.to_string().replace(&error.path().display().to_string(), &path);
+        BadPlane { path: Some(path), scene: at.scene, t, c, z, page, offset, task: None, reason }
+    }
+
+    fn key(&self) -> PlaneKey {
+        (self.path.clone(), self.scene, self.t, self.c, self.z, self.task.clone())
+    }
+}
+
+fn position(part: &Region) -> [u64; 3] {
+    [Axis::T, Axis::C, Axis::Z].map(|axis| part.start(axis))
+}
+
+/// A file as seen from the folder in which an image lies: the same wherever that folder is.
+fn relative(path: &Path, image: &Path) -> String {
+    let folder = image.parent().unwrap_or(Path::new(""));
+    let inside = path.strip_prefix(folder).ok().filter(|path| path.is_relative());
+    let name = path.file_name().map(Path::new);
+    inside.or(name).unwrap_or(path).display().to_string()
+}
+
+/// Why pixels are bad, in the list of a [`Quarantine`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Cause(usize);
 
 /// The bad planes of a run.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
-    most: Option<u64>,
+    on_error: OnError,
     planes: u64,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    listed: BTreeMap<(String, usize, u64, u64, u64), BadPlane>,
-    /// Bad boxes of stored arrays, which later passes read.
-    stored: BTreeMap<usize, Vec<Region>>,
+    /// All that was met, whether or not the result depends on it.
+    causes: Vec<(PartKey, BadPlane)>,
+    known: HashMap<PartKey, Cause>,
+    /// What the result depends on: of each plane the first part speaks.
+    listed: BTreeMap<PlaneKey, ([u64; 6], Cause)>,
+    /// Flaws of stored arrays, which later passes read.
+    stored: BTreeMap<usize, Vec<Flaw>>,
     tasks: u64,
+}
+
+impl State {
+    fn cause(&mut self, plane: BadPlane, part: &Region) -> Cause {
+        let key = (plane.key(), part.origin().0);
+        if let Some(&cause) = self.known.get(&key) {
+            return cause;
+        }
+        let cause = Cause(self.causes.len());
+        tracing::warn!("left out: {}", plane.reason);
+        self.known.insert(key.clone(), cause);
+        self.causes.push((key, plane));
+        cause
+    }
 }
 
 impl Quarantine {
     /// Of a run that reads so many planes.
     pub(crate) fn new(on_error: OnError, planes: u64) -> Quarantine {
-        let most = match on_error {
-            OnError::Stop => None,
-            OnError::Quarantine { most } => Some(most.of(planes)),
-        };
-        Quarantine { most, planes, state: Mutex::default() }
+        Quarantine { on_error, planes, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the run goes on without what is bad.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on_error != OnError::Stop
+    }
+
+    /// Whether folds and summaries leave out what is bad.
+    pub(crate) fn skips(&self) -> bool {
+        matches!(self.on_error, OnError::Quarantine { bad_planes: BadPlanes::Skip, .. })
+    }
+
+    /// How many planes may be bad.
+    fn most(&self) -> u64 {
+        match self.on_error {
+            OnError::Stop => 0,
+            OnError::Quarantine { most, .. } => most.of(self.planes),
+        }
+    }
+
     /// Whether a read that fails so is gone on without.
-    pub(crate) fn takes(&self, error: &ReadError) -> bool {
+    pub(crate) fn takes_read(&self, error: &ReadError) -> bool {
         let about_pixels = matches!(
             error,
             ReadError::Corrupt { .. }
@@ -112,79 +197,133 @@ impl Quarantine {
                 | ReadError::NotFound { .. }
                 | ReadError::Os { .. }
         );
-        self.most.is_some() && about_pixels
+        self.is_on() && about_pixels
     }
 
-    /// Lists a plane.
+    /// Whether a task that fails so is gone on without: what the system, the disk or the user said is not its own error.
+    pub(crate) fn takes_task(&self, error: &RunError) -> bool {
+        self.is_on() && matches!(error, RunError::Op { .. } | RunError::Internal { .. } | RunError::Panic { .. })
+    }
+
+    /// The cause of a part of a plane that could not be read.
+    pub(crate) fn unread(&self, at: Place, image: &Path, part: &Region, error: &ReadError) -> Cause {
+        self.state().cause(BadPlane::unread(at, image, part, error), part)
+    }
+
+    /// The flaws of a box that a task was to make: one for each plane.
+    pub(crate) fn unmade(&self, scene: usize, task: &str, region: &Region, reason: &str) -> Vec<Flaw> {
+        let mut state = self.state();
+        let flaw = |part: Region| {
+            let ([t, c, z], task) = (position(&part), Some(task.to_owned()));
+            let (path, page, offset, reason) = (None, None, None, reason.to_owned());
+            let plane = BadPlane { path, scene, t, c, z, page, offset, task, reason };
+            Flaw { region: part, cause: state.cause(plane, &part), is_lost: true }
+        };
+        planes(region).map(flaw).collect()
+    }
+
+    /// Lists what some pixels of the result depend on.
     ///
     /// # Errors
-    /// [`RunError::TooManyBad`] if there are more than may be.
-    pub(crate) fn list(&self, at: Place, path: &str, plane: &Region, error: ReadError) -> Result<(), RunError> {
-        let [t, c, z] = [Axis::T, Axis::C, Axis::Z].map(|axis| plane.start(axis));
-        let mut state = self.state();
-        let key = (path.to_owned(), at.scene, t, c, z);
-        if state.listed.contains_key(&key) {
+    /// [`RunError::TooManyBad`] if there is more than may be.
+    pub(crate) fn list(&self, flaws: &[Flaw]) -> Result<(), RunError> {
+        if flaws.is_empty() {
             return Ok(());
         }
-        let bad = state.listed.len() as u64 + 1;
-        if self.most.is_some_and(|most| bad > most) {
-            let (most, planes) = (self.most.unwrap_or(0), self.planes);
-            return Err(RunError::TooManyBad { most, planes, error: Box::new(error) });
+        let mut state = self.state();
+        let State { causes, listed, .. } = &mut *state;
+        for flaw in flaws {
+            let ((plane, part), bad) = &causes[flaw.cause.0];
+            if let Some(first) = listed.get_mut(plane) {
+                *first = (*first).min((*part, flaw.cause));
+                continue;
+            }
+            listed.insert(plane.clone(), (*part, flaw.cause));
+            let most = self.most();
+            if listed.len() as u64 > most {
+                return Err(RunError::TooManyBad { most, planes: self.planes, reason: bad.reason.clone() });
+            }
         }
-        let (page, offset) = error.position();
-        let reason = error.to_string();
-        tracing::warn!("left out: {reason}");
-        state.listed.insert(key, BadPlane { path: path.to_owned(), scene: at.scene, t, c, z, page, offset, reason });
         Ok(())
     }
 
-    /// Remembers bad boxes of a stored array.
-    pub(crate) fn stored(&self, array: usize, bad: &[Region]) {
-        if !bad.is_empty() {
-            let mut state = self.state();
-            state.tasks += 1;
-            state.stored.entry(array).or_default().extend_from_slice(bad);
-        }
+    /// Why some pixels are bad, in words.
+    pub(crate) fn reason(&self, cause: Cause) -> String {
+        self.state().causes[cause.0].1.reason.clone()
     }
 
-    /// The bad boxes of a stored array that lie in a region.
-    pub(crate) fn of_stored(&self, array: usize, region: &Region) -> Vec<Region> {
+    /// Lists and remembers the flaws of a stored array.
+    ///
+    /// # Errors
+    /// As [`list`](Quarantine::list).
+    pub(crate) fn stored(&self, array: usize, flaws: &[Flaw]) -> Result<(), RunError> {
+        self.list(flaws)?;
+        if !flaws.is_empty() {
+            let mut state = self.state();
+            state.tasks += 1;
+            state.stored.entry(array).or_default().extend_from_slice(flaws);
+        }
+        Ok(())
+    }
+
+    /// The flaws of a stored array that lie in a region.
+    pub(crate) fn of_stored(&self, array: usize, region: &Region) -> Vec<Flaw> {
         let state = self.state();
-        state.stored.get(&array).map_or_else(Vec::new, |bad| within(bad, region))
+        state.stored.get(&array).map_or_else(Vec::new, |flaws| within(flaws, region))
     }
 
     /// What was left out, in order; and the tasks that gave units with something missing.
     pub(crate) fn into_list(self) -> (Vec<BadPlane>, u64) {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (state.listed.into_values().collect(), state.tasks)
+        let State { causes, listed, tasks, .. } = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (listed.into_values().map(|(_, cause)| causes[cause.0].1.clone()).collect(), tasks)
     }
 }
 
-/// Pixels, and the boxes of them that are bad.
+/// Pixels that depend on something that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    pub(crate) region: Region,
+    pub(crate) cause: Cause,
+    /// Whether they hold the fill value. If not, they were made without what is missing.
+    pub(crate) is_lost: bool,
+}
+
+/// Pixels, and what is missing in them.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) pixels: Pixels,
-    pub(crate) bad: Vec<Region>,
+    pub(crate) flaws: Vec<Flaw>,
 }
 
 impl Made {
     /// Pixels all of which are good.
     pub(crate) fn good(pixels: Pixels) -> Made {
-        Made { pixels, bad: Vec::new() }
+        Made { pixels, flaws: Vec::new() }
     }
 
-    /// Pixels of a region some of which are bad: those get the fill value.
-    pub(crate) fn masked(mut pixels: Pixels, region: &Region, bad: Vec<Region>) -> Made {
-        for part in &bad {
-            blank(&mut pixels, region, part);
+    /// Pixels of a region some of which may be lost: those get the fill value.
+    pub(crate) fn masked(mut pixels: Pixels, region: &Region, flaws: Vec<Flaw>) -> Made {
+        let mut last = None;
+        for flaw in flaws.iter().filter(|flaw| flaw.is_lost) {
+            if last.replace(flaw.region) != Some(flaw.region) {
+                blank(&mut pixels, region, &flaw.region);
+            }
         }
-        Made { pixels, bad }
+        Made { pixels, flaws }
     }
 }
 
-/// The parts of boxes that lie in a region.
-pub(crate) fn within(bad: &[Region], region: &Region) -> Vec<Region> {
-    bad.iter().map(|part| part.intersect(region)).filter(|part| !part.is_empty()).collect()
+/// The parts of flaws that lie in a region.
+pub(crate) fn within(flaws: &[Flaw], region: &Region) -> Vec<Flaw> {
+    let cut = flaws.iter().map(|flaw| Flaw { region: flaw.region.intersect(region), ..*flaw });
+    cut.filter(|flaw| !flaw.region.is_empty()).collect()
+}
+
+/// The parts of a box that lie in one plane each.
+fn planes(region: &Region) -> impl Iterator<Item = Region> + '_ {
+    let range = |axis: Axis| region.start(axis)..region.end(axis);
+    let plane = |t, c, z| region.with(Axis::T, t, t + 1).with(Axis::C, c, c + 1).with(Axis::Z, z, z + 1);
+    range(Axis::T).flat_map(move |t| range(Axis::C).flat_map(move |c| range(Axis::Z).map(move |z| plane(t, c, z))))
 }
 
 /// Sets the pixels of `part`, which lies in `region`, to 0.

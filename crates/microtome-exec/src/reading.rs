@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use microtome_array::{ArraySpec, Axis, ChunkGrid, PerAxis, Pixels, PixelsMut, Region, copy_region};
+use microtome_array::{ArraySpec, ChunkGrid, PerAxis, Pixels, PixelsMut, Region, copy_region};
+use microtome_graph::piece;
 use microtome_io::{Place, ReadContext, ReadCount, ReadError, Reader};
 
 use crate::error::RunError;
 use crate::evaluate::Evaluator;
-use crate::quarantine::{Made, within};
+use crate::quarantine::{Flaw, Made};
 use crate::trace;
 
 /// How long to wait before each further try.
@@ -21,6 +22,13 @@ pub(crate) struct Origin<'a> {
     pub(crate) reader: &'a dyn Reader,
     pub(crate) at: Place,
     pub(crate) first: &'a PerAxis<u64>,
+}
+
+impl Origin<'_> {
+    /// A flaw of what is stored, in the source's own coordinates.
+    fn seen(&self, flaw: Flaw) -> Flaw {
+        Flaw { region: flaw.region.relative_to(self.first), ..flaw }
+    }
 }
 
 impl Evaluator<'_> {
@@ -40,11 +48,10 @@ impl Evaluator<'_> {
                 *read += count;
                 // A level that an earlier pass stored is as bad as it was then.
                 let known = self.below.map_or_else(Vec::new, |array| self.quarantine.of_stored(array, &stored));
-                let bad = known.iter().map(|part| part.relative_to(origin.first)).collect();
-                Ok(Made { pixels: out, bad })
+                Ok(Made { pixels: out, flaws: known.iter().map(|flaw| origin.seen(*flaw)).collect() })
             }
-            // What a pass before stored is ours: if it cannot be read, no plane of the image is to blame.
-            Err(error) if self.below.is_none() && self.quarantine.takes(&error) => {
+            // What this run stored itself must be there.
+            Err(error) if self.below.is_none() && self.quarantine.takes_read(&error) => {
                 self.salvage(origin, region, out, read)
             }
             Err(error) => Err(error.into()),
@@ -61,30 +68,27 @@ impl Evaluator<'_> {
     ) -> Result<Made, RunError> {
         let (_, level) = origin.reader.level(origin.at)?;
         let stored = region.shifted(origin.first);
-        // Pieces of one plane each, as storage has them.
-        let granule = level.storage.granule;
-        let piece = [Axis::T, Axis::C, Axis::Z].into_iter().try_fold(granule, |shape, axis| shape.with(axis, 1));
-        let grid = piece.and_then(|piece| ChunkGrid::new(level.shape, piece)).map_err(|e| self.internal(e))?;
-        let mut bad = Vec::new();
+        let grid = ChunkGrid::new(level.shape, piece(&level.storage.granule)).map_err(|e| self.internal(e))?;
+        let mut flaws = Vec::new();
         for index in grid.covering(&stored).iter() {
-            let Some(tile) = grid.region(&index) else { continue };
-            let part = tile.intersect(&stored);
-            match self.piece(origin, &part, &stored, &mut out) {
+            let Some(part) = grid.region(&index) else { continue };
+            match self.part(origin, &part, &stored, &mut out) {
                 Ok(count) => *read += count,
-                Err(RunError::Read(error)) if self.quarantine.takes(&error) => {
-                    let path = origin.reader.info().path.display().to_string();
-                    self.quarantine.list(origin.at, &path, &part, error)?;
-                    bad.push(part.relative_to(origin.first));
+                Err(RunError::Read(error)) if self.quarantine.takes_read(&error) => {
+                    let path = &origin.reader.info().path;
+                    let cause = self.quarantine.unread(origin.at, path, &part, &error);
+                    let region = part.intersect(&stored);
+                    flaws.push(origin.seen(Flaw { region, cause, is_lost: true }));
                 }
                 Err(error) => return Err(error),
             }
         }
-        let bad = within(&bad, region);
-        Ok(Made::masked(out, region, bad))
+        Ok(Made::masked(out, region, flaws))
     }
 
-    /// Reads a piece of a plane into its place in `out`, which holds `stored`.
-    fn piece(
+    /// Reads a part of a plane, and puts what lies in `stored` into its place in `out`. The part is read whole, so that what
+    /// of it is bad does not depend on how much of it was asked for.
+    fn part(
         &self,
         origin: Origin<'_>,
         part: &Region,
@@ -94,7 +98,8 @@ impl Evaluator<'_> {
         let spec = ArraySpec { shape: part.shape(), dtype: out.spec().dtype };
         let mut pixels = Pixels::from_pool(spec, self.pool);
         let count = self.patiently(origin, part, &mut pixels.as_mut())?;
-        copy_region(pixels.as_ref(), &part.origin(), &mut out.as_mut(), &stored.origin(), part)
+        let wanted = part.intersect(stored);
+        copy_region(pixels.as_ref(), &part.origin(), &mut out.as_mut(), &stored.origin(), &wanted)
             .map_err(|e| self.internal(e))?;
         Ok(count)
     }

@@ -1,13 +1,17 @@
 //! What a run did.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::quarantine::{BadPlane, Quarantine};
+
+/// Version of the form of a list of bad planes.
+const FORMAT: u32 = 1;
 
 /// What a run did. Counts are of what happened, not of what was planned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RunReport {
-    /// Planes that could not be read and were left out, in order.
+    /// Planes that could not be read or made and were left out, in order; also those that an earlier run left out of an output
+    /// that it finished.
     pub quarantine: Vec<BadPlane>,
     /// Tasks that gave write units with something missing.
     pub tasks_quarantined: u64,
@@ -41,7 +45,32 @@ pub struct RunReport {
     pub seconds: f64,
 }
 
+/// What is missing in an output, as it is kept in it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Missing {
+    format: u32,
+    /// Write units in which something is missing.
+    units: u64,
+    planes: Vec<BadPlane>,
+}
+
 impl RunReport {
+    /// What was left out, as text to be kept in the output; `None` where nothing was. Equal plans over equal images give
+    /// equal texts.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let (units, planes) = (self.tasks_quarantined, self.quarantine.clone());
+        let missing = Missing { format: FORMAT, units, planes };
+        // There is nothing in it that could not be written.
+        let text = || serde_json::to_string_pretty(&missing).unwrap_or_default() + "\n";
+        (!self.quarantine.is_empty()).then(text)
+    }
+
+    /// The report of an output in which something is missing, from its text; `None` if that is none.
+    pub(crate) fn of_missing(text: &str) -> Option<RunReport> {
+        let missing: Missing = serde_json::from_str(text).ok().filter(|missing: &Missing| missing.format == FORMAT)?;
+        Some(RunReport { quarantine: missing.planes, tasks_quarantined: missing.units, ..RunReport::default() })
+    }
+
     /// This, with what was left out.
     pub(crate) fn without(self, quarantine: Quarantine) -> RunReport {
         let (quarantine, tasks_quarantined) = quarantine.into_list();

@@ -44,14 +44,20 @@ impl<'a> Storing<'a> {
         Ok(Storing { output, plan, options, watch: Watch::of(stage), standing, _lock: lock })
     }
 
-    /// What is reported where the output is finished already.
+    /// What is reported where the output is finished already: also what is missing in it.
     pub(crate) fn finished(&self) -> Result<Option<RunReport>, RunError> {
         if self.standing != Standing::Finished {
             return Ok(None);
         }
         self.output.prepare(&self.how())?;
         let units = (0..self.output.arrays()).map(|n| self.units(n).count()).sum();
-        Ok(Some(RunReport { units_planned: units, units_resumed: units, ..RunReport::default() }))
+        let unknown = || {
+            let why = "the list of what is missing in it is not understood; --overwrite makes it anew".to_owned();
+            WriteError::Journal { path: self.output.path().to_owned(), why }
+        };
+        let missing = self.output.quarantine()?.map(|text| RunReport::of_missing(&text).ok_or_else(unknown));
+        let report = missing.transpose()?.unwrap_or_default();
+        Ok(Some(RunReport { units_planned: units, units_resumed: units, ..report }))
     }
 
     /// Says so if the pixels would not fit the free space as they are: compressed they may.
@@ -89,7 +95,9 @@ impl<'a> Storing<'a> {
         };
         let units = keeper.into_units()?;
         let _publishing = trace::span("settle", "publish", true);
-        match self.output.finish(&Completion { plan: self.plan, units: &units }) {
+        let quarantine = report.missing();
+        let completion = Completion { plan: self.plan, units: &units, quarantine: quarantine.as_deref() };
+        match self.output.finish(&completion) {
             Ok(()) => Ok(RunReport { units_resumed: resumed, seconds: start.elapsed().as_secs_f64(), ..report }),
             Err(error) => Err(self.ended(error.into(), kept)),
         }

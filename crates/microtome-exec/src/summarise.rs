@@ -87,7 +87,7 @@ pub(crate) fn lay_out(
     let state = summary.state_bytes(array.dtype());
     // One for each window that runs or waits for an earlier one, and what is merged.
     let states = |slots: u64| (slots * RUNNING_AHEAD + 1) * state;
-    let memory = stage.group_memory(&[]);
+    let memory = options.group_memory(&stage, &[]);
     let admit = |slots: u64| stage.admit(&memory, slots, options.memory, states(slots)).map(|a| (a, states(slots)));
     let (admission, fixed) = (1..=threads).rev().map(admit).find(Result::is_ok).unwrap_or_else(|| admit(1))?;
     let window = options.window_groups(stage.groups().count());

@@ -16,8 +16,9 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::counters::Tally;
 use crate::error::RunError;
-use crate::evaluate::{Evaluator, name};
+use crate::evaluate::{Evaluator, panicked};
 use crate::executor::{Run, Target};
+use crate::quarantine::Flaw;
 use crate::trace;
 use crate::values::{LiveValues, Look};
 
@@ -145,11 +146,8 @@ impl Run<'_> {
     }
 
     fn caught(&self, task: Task, work: &mut Work<'_>, consumers: usize) -> Result<(), RunError> {
-        catch_unwind(AssertUnwindSafe(|| self.task(task, work, consumers))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Err(RunError::Panic { task: name(self.stage, task), message })
-        })
+        catch_unwind(AssertUnwindSafe(|| self.task(task, work, consumers)))
+            .unwrap_or_else(|panic| Err(panicked(self.stage, task, panic.as_ref())))
     }
 
     fn task(&self, task: Task, work: &mut Work<'_>, consumers: usize) -> Result<(), RunError> {
@@ -179,7 +177,7 @@ impl Run<'_> {
         let made = evaluator.layer(task.layer, &region, &mut tally.read)?;
         if task.layer == self.stage.top() {
             self.collect(&evaluator, &region, &made.pixels, tally)?;
-            self.quarantine.stored(0, &made.bad);
+            self.quarantine.stored(0, &made.flaws)?;
         }
         if this.shared {
             self.shared.made(task, made, self.uses(task));
@@ -200,11 +198,17 @@ impl Run<'_> {
         let task = evaluator.task;
         for region in self.boxes(evaluator, chunk)? {
             let pixels = evaluator.input(task.layer, &region, &mut tally.read)?;
-            if pixels.bad().is_empty() {
+            let lost: Vec<&Flaw> = pixels.flaws().iter().filter(|flaw| flaw.is_lost).collect();
+            self.quarantine.list(pixels.flaws())?;
+            let Some(first) = lost.first() else {
                 part.add(pixels.as_ref()).map_err(|e| self.summary_error(e))?;
                 continue;
+            };
+            if !self.quarantine.skips() {
+                let summary = self.stage.get(self.stage.top()).layer.name().to_owned();
+                return Err(RunError::BadInput { summary, reason: self.quarantine.reason(first.cause) });
             }
-            for good in good_parts(&region, pixels.bad()) {
+            for good in good_parts(&region, &lost) {
                 let spec = ArraySpec { shape: good.shape(), ..pixels.as_ref().spec() };
                 let mut piece = Pixels::from_pool(spec, &self.buffers);
                 copy_region(pixels.as_ref(), &region.origin(), &mut piece.as_mut(), &good.origin(), &good)
@@ -243,14 +247,14 @@ impl Run<'_> {
         let Target::Store { sinks, first, record, .. } = self.target else { return Ok(()) };
         let Some(top) = self.stage.top_position(task.layer) else { return Ok(()) };
         let mut writer = sinks[top].begin(index, &WriteContext { pool: &self.buffers })?;
-        let mut bad = Vec::new();
+        let mut flaws = Vec::new();
         for part in self.boxes(evaluator, unit)? {
             let pixels = evaluator.input(task.layer, &part, &mut tally.read)?;
             let _encoding = trace::span("write", "encode", evaluator.told);
             writer.write(&part, pixels.as_ref())?;
-            bad.extend_from_slice(pixels.bad());
+            flaws.extend_from_slice(pixels.flaws());
         }
-        self.quarantine.stored(first + top, &bad);
+        self.quarantine.stored(first + top, &flaws)?;
         let storing = trace::span("write", "store", evaluator.told);
         let receipt = writer.finish()?;
         drop(storing);
@@ -258,7 +262,7 @@ impl Run<'_> {
         tally.written += receipt.pixel_bytes;
         tally.stored += receipt.stored_bytes;
         let _waiting = trace::span("wait", "room to settle", evaluator.told);
-        record.finished(first + top, &receipt, bad.is_empty())
+        record.finished(first + top, &receipt, flaws.is_empty())
     }
 
     fn collect(
@@ -280,6 +284,7 @@ impl Run<'_> {
 }
 
 /// A region without some boxes, as boxes.
-fn good_parts(region: &Region, bad: &[Region]) -> Vec<Region> {
-    bad.iter().fold(vec![*region], |parts, hole| parts.iter().flat_map(|part| part.without(hole)).collect())
+fn good_parts(region: &Region, lost: &[&Flaw]) -> Vec<Region> {
+    let without = |parts: Vec<Region>, hole: &Region| parts.iter().flat_map(|part| part.without(hole)).collect();
+    lost.iter().fold(vec![*region], |parts, flaw| without(parts, &flaw.region))
 }

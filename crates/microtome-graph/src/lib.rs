@@ -32,6 +32,6 @@ pub use fuse::{Fusing, MOST_AMPLIFICATION};
 pub use layer::{AxisMap, Layer, LayerId, LayerKind};
 pub use lazy::{LazyArray, Selection};
 pub use lower::{Task, TaskGraph, TaskHasher, TaskMap};
-pub use memory::{Admission, GroupMemory};
+pub use memory::{Admission, GroupMemory, piece};
 pub use relation::Relation;
 pub use stage::{Stage, StageLayer, StageOptions};

@@ -4,14 +4,15 @@
 //! group, values shared between groups left out; those are bounded by [`Stage::shared_peak`]. Both are made from shapes
 //! alone: in O(layers), or in O(tasks of one group) where that is a moderate number.
 
-use microtome_array::{ArraySpec, BufferPool, PerAxis, Shape};
+use microtome_array::{ArraySpec, Axis, BufferPool, PerAxis, Shape};
+use microtome_io::{Place, Reader};
 use microtome_ops::Body;
 use petgraph::Direction;
 
 use crate::error::GraphError;
 use crate::layer::{LayerId, LayerKind};
 use crate::lower::TaskGraph;
-use crate::stage::Stage;
+use crate::stage::{Stage, StageLayer};
 
 /// A group of at most so many tasks is walked through in thought; of a larger one all values are added up.
 const MOST_WALKED: u64 = 1 << 16;
@@ -28,6 +29,12 @@ pub struct GroupMemory {
 }
 
 impl GroupMemory {
+    /// This, where each thread takes some bytes more.
+    #[must_use]
+    pub fn with_more(self, bytes: u64) -> GroupMemory {
+        GroupMemory { alone: self.alone + bytes, wider: self.wider + bytes }
+    }
+
     /// Bytes of a group whose tasks use `width` threads.
     pub fn at_width(&self, width: u64) -> u64 {
         self.alone + self.wider * width.saturating_sub(1)
@@ -211,6 +218,27 @@ impl Stage {
         Need { peak: charged(self.get(input).layer.spec, shape), wider: 0 }
     }
 
+    /// What a thread takes at most beside what it needs where nothing goes wrong, if what cannot be read is left out: a part
+    /// of a plane that is read apart, and, where folds and summaries skip what is bad, values of a box that is made in cells.
+    pub fn salvage_bytes(&self, skips: bool) -> u64 {
+        let part = |reader: &dyn Reader, at: Place| {
+            let Ok((scene, level)) = reader.level(at) else { return 0 };
+            let part = piece(&level.storage.granule).cut_to(&level.shape);
+            let spec = ArraySpec { shape: level.shape, dtype: scene.dtype };
+            charged(spec, &part) + reader.scratch_bytes(at, &part.region())
+        };
+        let apart = |this: &StageLayer| match &this.layer.kind {
+            LayerKind::Source { reader, at, .. } => part(reader.as_ref(), *at),
+            LayerKind::Op(op) if skips => match op.body() {
+                Body::Fold(fold) => charged(this.layer.spec, &this.step.with(fold.axis(), 1).unwrap_or(this.step)),
+                Body::Map(_) | Body::Neighbourhood(_) | Body::Index => 0,
+            },
+            LayerKind::Summarise(_) if skips => charged(self.get(this.inputs[0]).layer.spec, &this.step),
+            LayerKind::Op(_) | LayerKind::Rechunk | LayerKind::Store | LayerKind::Summarise(_) => 0,
+        };
+        self.layers().iter().map(apart).sum()
+    }
+
     /// What runs at once on `threads` threads within `budget` bytes, of which `fixed` are taken for the whole run.
     ///
     /// # Errors
@@ -259,6 +287,12 @@ impl Stage {
     pub fn store_box(&self, top: usize) -> Shape {
         self.get(self.tops()[top]).step
     }
+}
+
+/// The part of a granule that lies in one plane: what is read apart where a plane cannot be read whole.
+pub fn piece(granule: &Shape) -> Shape {
+    Shape::new(PerAxis::from_fn(|a| if matches!(a, Axis::T | Axis::C | Axis::Z) { 1 } else { granule.get(a) }).0)
+        .unwrap_or(*granule)
 }
 
 fn charged(spec: ArraySpec, shape: &Shape) -> u64 {

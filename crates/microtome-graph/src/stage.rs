@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use microtome_array::{Axis, ChunkGrid, ChunkIndex, IndexBox, PerAxis, Region, Shape};
 use microtome_io::SinkSpec;
-use microtome_ops::Summary;
+use microtome_ops::{Body, Summary};
 use sha2::{Digest, Sha256};
 
 use crate::demand::IndexSet;
@@ -274,6 +274,15 @@ impl Stage {
                 out[place].1.insert(running.intersect(&covering));
             }
         }
+    }
+
+    /// Whether a pixel of the result may be made of values of several planes that are taken together: by a fold or a summary.
+    pub fn reduces(&self) -> bool {
+        self.layers.iter().any(|this| match &this.layer.kind {
+            LayerKind::Op(op) => matches!(op.body(), Body::Fold(_)) || op.asks().is_some(),
+            LayerKind::Summarise(_) => true,
+            LayerKind::Source { .. } | LayerKind::Rechunk | LayerKind::Store => false,
+        })
     }
 
     /// Hash of all that decides the bytes of the result: layers, parameters, the sources' digests (not where they

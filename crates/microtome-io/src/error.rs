@@ -125,6 +125,22 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The file or folder that the error is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            ReadError::NotFound { path }
+            | ReadError::NotAnImage { path, .. }
+            | ReadError::Unsupported { path, .. }
+            | ReadError::Truncated { path, .. }
+            | ReadError::Corrupt { path, .. }
+            | ReadError::OverLimit { path, .. }
+            | ReadError::NoSuchPlace { path, .. }
+            | ReadError::Array { path, .. }
+            | ReadError::Changed { path, .. }
+            | ReadError::Os { path, .. } => path,
+        }
+    }
+
     /// The page of a TIFF and the byte offset that an error names, where it does.
     pub fn position(&self) -> (Option<u64>, Option<u64>) {
         let after = |text: &str, word: &str| {

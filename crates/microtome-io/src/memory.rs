@@ -182,6 +182,10 @@ impl Output for MemorySink {
         Ok(())
     }
 
+    fn quarantine(&self) -> Result<Option<String>, WriteError> {
+        Ok(None)
+    }
+
     fn abandon(&self) {}
 }
 

@@ -84,6 +84,8 @@ pub struct Completion<'a> {
     pub plan: &'a str,
     /// The units of each array in C order.
     pub units: &'a [Vec<StoredUnit>],
+    /// The list of what is missing in it, as text; `None` where nothing is.
+    pub quarantine: Option<&'a str>,
 }
 
 /// A place for one or several arrays.
@@ -147,6 +149,12 @@ pub trait Output: Debug + Send + Sync {
     /// # Errors
     /// [`WriteError`] if it cannot be published; it then keeps its partial name.
     fn finish(&self, completion: &Completion<'_>) -> Result<(), WriteError>;
+
+    /// What [`Completion::quarantine`] said when the output that stands under the name was finished.
+    ///
+    /// # Errors
+    /// [`WriteError`] if it is not as it was written.
+    fn quarantine(&self) -> Result<Option<String>, WriteError>;
 
     /// Removes what an unfinished run left, with its journal, as far as possible. Called instead of `finish` when a run
     /// fails and leaves nothing to go on from.

@@ -132,7 +132,7 @@ fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
     let output = microtome_zarr::create(path, &levels, &meta, options).unwrap();
     output.prepare(&Prepare::fresh(plan)).unwrap();
     let units: Vec<_> = (0..levels.len()).map(|n| fill(&output, n)).collect();
-    output.finish(&Completion { plan, units: &units }).unwrap();
+    output.finish(&Completion { plan, units: &units, quarantine: None }).unwrap();
     whole(&SyntheticReader::new(spec), 0).unwrap()
 }
 

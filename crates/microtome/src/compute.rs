@@ -100,7 +100,7 @@ impl Store {
     /// # Errors
     /// [`WriteError`] naming it.
     pub fn check(&self, options: &RunOptions) -> Result<Standing, WriteError> {
-        self.output.look(&self.plan().hash(), options.resume != Resume::No)
+        self.output.look(&self.plan().hash_for(options), options.resume != Resume::No)
     }
 
     /// The plan: counts, memory, refusal. O(layers).

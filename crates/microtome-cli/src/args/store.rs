@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use microtome::{
-    Compression, Durability, Intermediates, Levels, MostBad, Naming, OnError, PixelSize, Resume, RunOptions, Shape,
-    ShardChoice, StoreOptions, ZarrOptions,
+    BadPlanes, Compression, Durability, Intermediates, Levels, MostBad, Naming, OnError, PixelSize, Resume, RunOptions,
+    Shape, ShardChoice, StoreOptions, ZarrOptions,
 };
 
 use super::{pixel_size, source};
@@ -56,14 +56,19 @@ pub(crate) struct StoreArgs {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "yes", default_value = "no")]
     #[arg(hide_default_value = true)]
     resume: Resume,
-    /// What is done about planes that cannot be read: the run ends (stop), or goes on without them, lists them, and ends
-    /// with exit code 3 (quarantine)
+    /// What is done about planes that cannot be read or computed: the run ends (stop), or goes on without them, lists them,
+    /// and ends with exit code 3 (quarantine)
     #[arg(long, value_name = "WHAT", env = "MICROTOME_ON_ERROR", hide_env = true, default_value = "stop")]
     #[arg(value_parser = PossibleValuesParser::new(["stop", "quarantine"]))]
     on_error: String,
     /// Planes that may be left out at most: a number, or a part of all as 1%
     #[arg(long, value_name = "N|P%", env = "MICROTOME_MAX_BAD", hide_env = true, value_parser = most_bad)]
     max_bad: Option<MostBad>,
+    /// What a projection does about planes that --on-error quarantine leaves out: a pixel is left out where one of its planes
+    /// is (refuse), or is projected from the other planes (skip) [default: refuse]
+    #[arg(long, value_name = "WHAT", env = "MICROTOME_BAD_PLANES", hide_env = true)]
+    #[arg(value_parser = PossibleValuesParser::new(["refuse", "skip"]))]
+    bad_planes: Option<String>,
     /// What finished write units outlive: a crash of the machine but for the last seconds (batch), all of it (unit), or
     /// only one of the program (none)
     #[arg(long, value_name = "WHEN", env = "MICROTOME_DURABILITY", hide_env = true, default_value = "batch")]
@@ -82,8 +87,12 @@ pub(crate) struct StoreArgs {
 impl StoreArgs {
     /// How the run treats what is there and keeps what it finishes.
     pub(crate) fn keeping(&self, options: RunOptions) -> RunOptions {
+        let bad_planes = match self.bad_planes.as_deref() {
+            Some("skip") => BadPlanes::Skip,
+            _ => BadPlanes::Refuse,
+        };
         let on_error = match self.on_error.as_str() {
-            "quarantine" => OnError::Quarantine { most: self.max_bad.unwrap_or_default() },
+            "quarantine" => OnError::Quarantine { most: self.max_bad.unwrap_or_default(), bad_planes },
             _ => OnError::Stop,
         };
         let intermediate = match self.intermediate.as_str() {
@@ -92,6 +101,16 @@ impl StoreArgs {
             _ => Intermediates::Auto,
         };
         RunOptions { resume: self.resume, durability: self.durability, on_error, intermediate, ..options }
+    }
+
+    /// Refuses what contradicts itself.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        if self.bad_planes.is_some() && self.on_error != "quarantine" {
+            return Err(CliError::usage(
+                "--bad-planes is of planes that are left out; give --on-error quarantine too".to_owned(),
+            ));
+        }
+        self.options().map(drop)
     }
 
     /// The options of the output.

@@ -35,7 +35,7 @@ pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>
     if let Some(admission) = admission {
         line("memory", memory(admission, options));
     }
-    line("plan", job.store.plan().hash());
+    line("plan", job.plan_hash());
     out
 }
 

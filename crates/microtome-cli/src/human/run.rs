@@ -13,16 +13,27 @@ use crate::verbs::Job;
 pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u64) -> String {
     let path = job.store.path().display();
     if report.tasks_planned == 0 && report.units_resumed == report.units_planned {
-        return format!("{path} was finished by an earlier run of the same plan; there was nothing to do\n");
+        let left_out = left_out(report);
+        let finished =
+            format!("{path} was finished by an earlier run of the same plan{left_out}; there was nothing to do\n");
+        return finished + &planes(report);
     }
     let shape = format!("{}, {}", lettered(&job.array.shape()), job.array.dtype());
     let rows = table(estimate, report, budget).to_string();
     let rows: String = rows.lines().flat_map(|row| ["  ", row, "\n"]).collect();
-    let left_out = match report.quarantine.len() {
+    format!("{path} is written{}: {shape}\n{rows}{}", left_out(report), planes(report))
+}
+
+fn left_out(report: &RunReport) -> String {
+    match report.quarantine.len() {
         0 => String::new(),
         planes => format!(" but for {}", things(planes as u64, "plane")),
-    };
-    let mut out = format!("{path} is written{left_out}: {shape}\n{rows}");
+    }
+}
+
+/// What was left out, a line a plane.
+fn planes(report: &RunReport) -> String {
+    let mut out = String::new();
     for plane in &report.quarantine {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "  left out t={} c={} z={}: {}", plane.t, plane.c, plane.z, plane.reason);

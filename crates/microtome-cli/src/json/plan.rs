@@ -103,7 +103,7 @@ impl PlanJson {
             projected_peak: admitted.map(|a| a.projected_peak),
             slots: admitted.map(|a| a.slots),
             width: admitted.map(|a| a.width),
-            plan_hash: job.store.plan().hash(),
+            plan_hash: job.plan_hash(),
             refused: admission.as_ref().err().map(ToString::to_string),
             graphs: None,
             explain: None,

@@ -91,7 +91,7 @@ impl RunJson {
                 peak_memory: report.projected_peak,
             },
             output: text(job.store.path()),
-            plan_hash: job.store.plan().hash(),
+            plan_hash: job.plan_hash(),
             quarantine: report.quarantine.clone(),
         }
     }

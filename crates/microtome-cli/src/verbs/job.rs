@@ -61,6 +61,11 @@ impl Job {
         Ok(Job { input: input.to_owned(), array, store, run })
     }
 
+    /// Hash of all that decides the output's bytes.
+    pub(crate) fn plan_hash(&self) -> String {
+        self.store.plan().hash_for(&self.run)
+    }
+
     /// How it is run.
     pub(super) fn options(&self, everywhere: &Everywhere) -> RunOptions {
         let RunOptions { resume, durability, on_error, intermediate, .. } = self.run;
@@ -120,5 +125,5 @@ fn stop_on_signal(cancel: CancelToken) -> Arc<AtomicI32> {
 /// Checks what can be checked before the input is opened.
 pub(super) fn check(output: &Path, args: &StoreArgs) -> Result<(), CliError> {
     check_target(output)?;
-    args.options().map(drop)
+    args.check()
 }

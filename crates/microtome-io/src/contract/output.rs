@@ -29,7 +29,7 @@ pub fn output<O: Output>(mut make: impl FnMut() -> O, mut read_back: impl FnMut(
         let receipts: Vec<Vec<Receipt>> = (0..output.arrays()).map(|n| write_array(&output, n, round)).collect();
         let units: Vec<Vec<StoredUnit>> =
             receipts.iter().map(|units| units.iter().map(StoredUnit::from).collect()).collect();
-        output.finish(&Completion { plan, units: &units }).expect("a whole output is published");
+        output.finish(&Completion { plan, units: &units, quarantine: None }).expect("a whole output is published");
         let mut found = Vec::new();
         for (n, receipts) in receipts.into_iter().enumerate() {
             let bytes = read_back(&output, n).as_ref().bytes().to_vec();

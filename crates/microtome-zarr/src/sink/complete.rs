@@ -1,11 +1,12 @@
-//! The record by which a finished output is known: its plan, and length and checksum of every unit.
+//! The record by which a finished output is known: its plan, length and checksum of every unit, and, where something is
+//! missing in it, length and checksum of the list of that, which lies beside it.
 //!
 //! *Invariant:* nothing in it comes from a clock, a host, a user or a path: equal plans give equal records.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use microtome_io::{Completion, WriteError};
+use microtome_io::{Completion, StoredUnit, WriteError};
 use serde::Deserialize;
 
 use super::disk;
@@ -13,6 +14,7 @@ use super::disk;
 /// The folder of our own records in an output.
 const FOLDER: &str = ".microtome";
 const RECORD: &str = "complete.json";
+const QUARANTINE: &str = "quarantine.json";
 /// Version of the record's form.
 const FORMAT: u32 = 1;
 
@@ -20,15 +22,24 @@ const FORMAT: u32 = 1;
 pub(super) fn write(output: &Path, completion: &Completion<'_>, sync: bool) -> Result<(), WriteError> {
     let folder = output.join(FOLDER);
     std::fs::create_dir_all(&folder).map_err(|e| WriteError::os(&folder, "create", e))?;
+    if let Some(list) = completion.quarantine {
+        disk::write(&folder.join(QUARANTINE), list.as_bytes(), sync)?;
+    }
     disk::write(&folder.join(RECORD), text(completion).as_bytes(), sync)?;
     if sync { disk::sync_folder(&folder) } else { Ok(()) }
 }
 
 fn text(completion: &Completion<'_>) -> String {
-    let mut out = format!("{{\n  \"format\": {FORMAT},\n  \"plan\": {},\n  \"arrays\": [", json(completion.plan));
+    let mut out = format!("{{\n  \"format\": {FORMAT},\n  \"plan\": {},\n", json(completion.plan));
+    // Writing to a String cannot fail.
+    if let Some(list) = completion.quarantine {
+        let StoredUnit { stored_bytes, crc32c } = stored(list.as_bytes());
+        let _ =
+            writeln!(out, "  \"quarantine\": {{\"path\": \"{QUARANTINE}\", \"unit\": [{stored_bytes}, {crc32c}]}},");
+    }
+    out.push_str("  \"arrays\": [");
     for (n, units) in completion.units.iter().enumerate() {
         let comma = if n > 0 { "," } else { "" };
-        // Writing to a String cannot fail.
         let _ = write!(out, "{comma}\n    {{\"path\": \"{n}\", \"units\": [");
         for (u, unit) in units.iter().enumerate() {
             let comma = if u > 0 { "," } else { "" };
@@ -44,14 +55,46 @@ fn json(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
 }
 
-/// The plan of a finished output; `None` if it has no record that is understood.
-pub(super) fn plan(output: &Path) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Record {
-        format: u32,
-        plan: String,
-    }
+fn stored(bytes: &[u8]) -> StoredUnit {
+    StoredUnit { stored_bytes: bytes.len() as u64, crc32c: crc32c::crc32c(bytes) }
+}
+
+#[derive(Deserialize)]
+struct Record {
+    format: u32,
+    plan: String,
+    quarantine: Option<Listed>,
+}
+
+/// What the record says of the list of what is missing.
+#[derive(Deserialize)]
+struct Listed {
+    unit: (u64, u32),
+}
+
+fn record(output: &Path) -> Option<Record> {
     let text = std::fs::read(output.join(FOLDER).join(RECORD)).ok()?;
     let record: Record = serde_json::from_slice(&text).ok()?;
-    (record.format == FORMAT).then_some(record.plan)
+    (record.format == FORMAT).then_some(record)
+}
+
+/// The plan of a finished output; `None` if it has no record that is understood.
+pub(super) fn plan(output: &Path) -> Option<String> {
+    Some(record(output)?.plan)
+}
+
+/// The list of what is missing in a finished output; `None` if nothing is.
+pub(super) fn quarantine(output: &Path) -> Result<Option<String>, WriteError> {
+    let Some(Listed { unit: (stored_bytes, crc32c) }) = record(output).and_then(|record| record.quarantine) else {
+        return Ok(None);
+    };
+    let path = output.join(FOLDER).join(QUARANTINE);
+    let bytes = std::fs::read(&path).map_err(|e| WriteError::os(&path, "read", e))?;
+    let text =
+        String::from_utf8(bytes).ok().filter(|text| stored(text.as_bytes()) == StoredUnit { stored_bytes, crc32c });
+    let damaged = || {
+        let why = "the list of what is missing in the output is damaged; --overwrite makes both anew".to_owned();
+        WriteError::Journal { path: path.clone(), why }
+    };
+    text.map(Some).ok_or_else(damaged)
 }

@@ -69,7 +69,7 @@ pub struct ZarrOutput {
 /// assert_eq!(receipt.pixel_bytes, 24);
 /// let units = [vec![(&receipt).into()]];
 /// output.settle(&[(0, receipt)])?;
-/// output.finish(&Completion { plan: "0123456789ab", units: &units })?;
+/// output.finish(&Completion { plan: "0123456789ab", units: &units, quarantine: None })?;
 /// assert!(out.join("0/c/0/0/0/0/0").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -200,6 +200,10 @@ impl Output for ZarrOutput {
         complete::write(partial.dir(), completion, syncs)?;
         disk::write(&partial.dir().join(DOCUMENT), document::text(&self.group).as_bytes(), syncs)?;
         partial.publish(syncs)
+    }
+
+    fn quarantine(&self) -> Result<Option<String>, WriteError> {
+        complete::quarantine(&self.place.out)
     }
 
     fn abandon(&self) {

@@ -56,7 +56,7 @@ pub(crate) fn write_all(output: &dyn Output, pixels: &Pixels, threads: usize) ->
     receipts.sort_by_key(|receipt: &Receipt| receipt.unit);
     let settled: Vec<(usize, Receipt)> = receipts.iter().map(|receipt| (0, receipt.clone())).collect();
     output.settle(&settled).unwrap();
-    output.finish(&Completion { plan, units: &[receipts.iter().map(Into::into).collect()] }).unwrap();
+    output.finish(&Completion { plan, units: &[receipts.iter().map(Into::into).collect()], quarantine: None }).unwrap();
     receipts
 }
 
