@@ -1,6 +1,9 @@
 //! Random plans: shapes, chunks, selections and pipelines, for the tests that compare ways to compute them.
 #![allow(dead_code, reason = "each test file uses a part of this module")]
 
+pub mod damaged;
+pub mod naive;
+
 use std::sync::Arc;
 
 use microtome::{
