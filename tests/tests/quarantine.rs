@@ -128,6 +128,43 @@ fn levels_are_bad_where_the_full_resolution_is_in_one_pass_or_several() {
     }
 }
 
+/// Runs a case with bad tiles in the least memory that planning asks for.
+fn tightly(case: &Case, picks: &[u64], bad_planes: BadPlanes) {
+    let array = build_on(case, Arc::new(damaged(case, picks)));
+    let plan = Plan::compute(&array, Fusing::Full);
+    let options = RunOptions { on_error: quarantined(bad_planes), ..options(1) };
+    let least = match plan.admit(&RunOptions { memory: 0, ..options.clone() }) {
+        Err(GraphError::Memory { needed, .. }) => needed,
+        other => panic!("no memory is enough: {other:?}"),
+    };
+    let (_, report) = plan.collect(&RunOptions { memory: least, ..options }).unwrap();
+    assert!(!report.quarantine.is_empty());
+    assert!(report.peak_memory <= least, "{} bytes were taken, {least} are allowed", report.peak_memory);
+}
+
+#[test]
+fn what_is_done_about_a_bad_tile_takes_no_more_memory_than_was_planned() {
+    let large_tiles = Case {
+        shape: [1, 1, 2, 256, 256, 1],
+        dtype: microtome::PixelType::U16,
+        select: None,
+        tile: [1, 1, 1, 128, 256, 1],
+        chunk: [1, 1, 1, 8, 256, 1],
+        steps: Vec::new(),
+        unit: None,
+    };
+    tightly(&large_tiles, &[1], BadPlanes::Refuse);
+    let wide_sums = Case {
+        shape: [1, 1, 5, 128, 128, 1],
+        dtype: microtome::PixelType::U8,
+        tile: [1, 1, 1, 64, 128, 1],
+        chunk: [1, 1, 1, 128, 128, 1],
+        steps: vec![Step::Project(Axis::Z, microtome::Projection::Sum)],
+        ..large_tiles
+    };
+    tightly(&wide_sums, &[1, 4], BadPlanes::Skip);
+}
+
 #[test]
 fn more_bad_planes_than_allowed_end_the_run_and_what_passes_is_tried_again() {
     let case = Case {
