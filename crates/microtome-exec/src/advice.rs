@@ -30,7 +30,7 @@ impl Plan<'_> {
         if slots < groups.min(options.threads.max(1) as u64) {
             advice.extend(self.for_all_threads(slots, options));
             let (_, fixed) = self.scratch_and_fixed();
-            let memory = memory(&idlest.stage, &idlest.sink_scratch, idlest.admission.shared_bytes, fixed);
+            let memory = memory(&idlest.stage, &idlest.sink_scratch, (idlest.admission.shared_bytes, fixed), options);
             advice.extend(smaller(&idlest.stage, &memory).filter(|_| idlest.intermediate.is_none()));
         } else if groups < options.threads as u64 {
             advice.extend(more_groups(&idlest.stage, options.threads as u64));

@@ -73,6 +73,8 @@ pub struct MemoryReason {
     pub step: String,
     /// What further values of the group take meanwhile, at most.
     pub held: u64,
+    /// What reading apart and making again takes at most, where what is bad is left out.
+    pub apart: u64,
     /// Values that groups share.
     pub shared: u64,
     /// What is taken for the whole run: a result in memory.
@@ -125,7 +127,7 @@ impl Plan<'_> {
 
     fn reason(&self, pass: &Pass, options: &RunOptions) -> PassReason {
         let (_, fixed) = self.scratch_and_fixed();
-        let memory = memory(&pass.stage, &pass.sink_scratch, pass.admission.shared_bytes, fixed);
+        let memory = memory(&pass.stage, &pass.sink_scratch, (pass.admission.shared_bytes, fixed), options);
         PassReason {
             stores: levels(pass),
             layers: pass.stage.ids().map(|id| layer(&pass.stage, id)).collect(),
@@ -138,7 +140,7 @@ impl Plan<'_> {
 
     fn refusal(&self, refusal: &GraphError, options: &RunOptions) -> Explanation {
         let (stage, (scratch, fixed)) = (self.stage(), self.scratch_and_fixed());
-        let memory = memory(stage, &scratch, stage.shared_peak(1), fixed);
+        let memory = memory(stage, &scratch, (stage.shared_peak(1), fixed), options);
         let advice = self.advice_refused(&memory, options);
         let layers = stage.ids().map(|id| layer(stage, id)).collect();
         let stores = "level 0".to_owned();
@@ -181,8 +183,13 @@ const fn held(shared: bool) -> &'static str {
     }
 }
 
-pub(crate) fn memory(stage: &Stage, scratch: &[u64], shared: u64, fixed: u64) -> MemoryReason {
-    let group = stage.group_memory(scratch).alone;
+pub(crate) fn memory(
+    stage: &Stage,
+    scratch: &[u64],
+    (shared, fixed): (u64, u64),
+    options: &RunOptions,
+) -> MemoryReason {
+    let (plain, group) = (stage.group_memory(scratch).alone, options.group_memory(stage, scratch).alone);
     let (heaviest, task) = stage.heaviest_task(scratch);
     let layer = &stage.get(heaviest).layer;
     let sink = stage.top_position(heaviest).and_then(|top| scratch.get(top)).copied().unwrap_or(0);
@@ -201,7 +208,8 @@ pub(crate) fn memory(stage: &Stage, scratch: &[u64], shared: u64, fixed: u64) ->
         task,
         sink,
         step,
-        held: group.saturating_sub(task),
+        held: plain.saturating_sub(task),
+        apart: group - plain,
         shared,
         fixed,
     }
@@ -296,6 +304,9 @@ impl fmt::Display for MemoryReason {
         }
         if self.held > 0 {
             write!(f, "; other values of the group up to {}", format_size(self.held))?;
+        }
+        if self.apart > 0 {
+            write!(f, "; going on without what is bad up to {}", format_size(self.apart))?;
         }
         if self.shared > 0 {
             write!(f, "; values that groups share up to {} for all", format_size(self.shared))?;

@@ -349,3 +349,79 @@ fn rows(part: &Region) -> impl Iterator<Item = [u64; 6]> + '_ {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use microtome_array::{ArrayError, Axis, PixelType, Shape};
+    use microtome_graph::GraphError;
+    use microtome_io::WriteError;
+    use microtome_ops::OpError;
+
+    fn quarantine(most: MostBad) -> Quarantine {
+        Quarantine::new(OnError::Quarantine { most, bad_planes: BadPlanes::Refuse }, 10)
+    }
+
+    fn corrupt(path: &str, offset: u64) -> ReadError {
+        let (what, why) = (format!("strip 4 at offset {offset}"), "no zlib stream".to_owned());
+        ReadError::Corrupt { path: path.into(), what, location: "page 7".to_owned(), why }
+    }
+
+    /// Rows of plane z.
+    fn part(z: u64, y: u64) -> Region {
+        Shape::new([1, 1, 9, 64, 64, 1]).unwrap().region().with(Axis::Z, z, z + 1).with(Axis::Y, y, y + 8)
+    }
+
+    #[test]
+    fn a_tasks_own_errors_are_gone_on_without_and_no_others() {
+        let (task, message) = ("max/0.0.0.0.0".to_owned(), "here".to_owned());
+        let error = |axis| ArrayError::OutOfBounds { axis, start: 0, end: 2, extent: 1 };
+        let own = [
+            RunError::Op { task: task.clone(), source: OpError::Overflow { op: "sum", dtype: PixelType::U64 } },
+            RunError::Internal { task: task.clone(), source: error(Axis::Y) },
+            RunError::Panic { task, message },
+        ];
+        let full = std::io::Error::from_raw_os_error(28);
+        let others = [
+            RunError::Write(WriteError::os(Path::new("out"), "write", full)),
+            RunError::Graph(GraphError::Array(error(Axis::X))),
+            RunError::Cancelled { done: 1, total: 2 },
+            RunError::Read(ReadError::Changed { path: "in".into(), why: "it is longer".to_owned() }),
+            RunError::TooManyBad { most: 1, planes: 2, reason: "no zlib stream".to_owned() },
+        ];
+        let (on, off) = (quarantine(MostBad::Any), Quarantine::new(OnError::Stop, 10));
+        assert!(own.iter().all(|error| on.takes_task(error) && !off.takes_task(error)));
+        assert!(!others.iter().any(|error| on.takes_task(error)));
+    }
+
+    #[test]
+    fn of_a_plane_the_first_part_speaks_whichever_is_met_first() {
+        let image = Path::new("set/a.tif");
+        for order in [[0, 8], [8, 0]] {
+            let quarantine = quarantine(MostBad::Planes(1));
+            for y in order {
+                let cause = quarantine.unread(Place::default(), image, &part(3, y), &corrupt("set/b.tif", 100 + y));
+                let flaw = Flaw { region: part(3, y), cause, is_lost: true };
+                quarantine.list(&[flaw, flaw]).unwrap();
+            }
+            let unused = quarantine.unread(Place::default(), image, &part(5, 0), &corrupt("set/b.tif", 7));
+            assert_eq!(quarantine.reason(unused), "b.tif: strip 4 at offset 7 in page 7: no zlib stream");
+            let (listed, _) = quarantine.into_list();
+            assert_eq!(listed.len(), 1, "nothing depends on the other plane");
+            assert_eq!((listed[0].z, listed[0].page, listed[0].offset), (3, Some(7), Some(100)));
+            assert_eq!(listed[0].path.as_deref(), Some("b.tif"), "wherever the folder is");
+            assert_eq!(listed[0].reason, "b.tif: strip 4 at offset 100 in page 7: no zlib stream");
+        }
+    }
+
+    #[test]
+    fn a_box_that_could_not_be_made_is_listed_plane_by_plane() {
+        let quarantine = quarantine(MostBad::Planes(2));
+        let region = Shape::new([1, 1, 9, 4, 4, 1]).unwrap().region();
+        let flaws = quarantine.unmade(0, "max/0.0.0.0.0", &region.with(Axis::Z, 4, 7), "task max/0.0.0.0.0: here");
+        assert_eq!(flaws.iter().map(|flaw| flaw.region.start(Axis::Z)).collect::<Vec<_>>(), [4, 5, 6]);
+        quarantine.list(&flaws[..2]).unwrap();
+        let error = quarantine.list(&flaws).unwrap_err().to_string();
+        assert!(error.starts_with("task max/0.0.0.0.0: here; more than 2 of 10 planes are bad"), "{error}");
+    }
+}
