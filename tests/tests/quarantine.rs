@@ -8,9 +8,11 @@ use std::sync::Arc;
 use cases::damaged::{Damaged, damaged};
 use cases::naive::{Naive, depends, listed, naive};
 use cases::{Case, Step, build_on, case};
+use microtome::ops::{Body, Neighbourhood, Placement, Reach};
 use microtome::{
-    Axis, BadPlanes, ChunkGrid, Fusing, GraphError, LazyArray, LevelSpec, MostBad, OnError, Op, OutputMeta, Pixels,
-    Place, Plan, Reader, Region, RunError, RunOptions, Shape, Stage, StageOptions, ZarrOptions, create_zarr,
+    ArraySpec, Axis, BadPlanes, BufferPool, CancelToken, ChunkGrid, Downsample, Durability, Fusing, GraphError,
+    LazyArray, LevelSpec, MostBad, OnError, Op, OpError, OutputMeta, PixelType, Pixels, PixelsMut, PixelsRef, Place,
+    Plan, Reader, Region, RunError, RunOptions, Shape, Stage, StageOptions, ZarrOptions, create_zarr,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -92,11 +94,11 @@ fn levels_are_bad_where_the_full_resolution_is_in_one_pass_or_several() {
     let shape = [1, 2, 3, 40, 48, 1];
     let case = Case {
         shape,
-        dtype: microtome::PixelType::U16,
+        dtype: PixelType::U16,
         select: None,
         tile: [1, 1, 1, 8, 48, 1],
         chunk: [1, 1, 1, 40, 48, 1],
-        steps: vec![Step::Cast(microtome::PixelType::F32)],
+        steps: vec![Step::Cast(PixelType::F32)],
         unit: None,
     };
     let image = Arc::new(damaged(&case, &[2, 17]));
@@ -128,6 +130,95 @@ fn levels_are_bad_where_the_full_resolution_is_in_one_pass_or_several() {
     }
 }
 
+/// Halves Y and X, and asks the run to stop when it does.
+#[derive(Debug)]
+struct Halting {
+    half: Downsample,
+    cancel: CancelToken,
+}
+
+impl Op for Halting {
+    fn name(&self) -> &'static str {
+        self.half.name()
+    }
+    fn params(&self) -> serde_json::Value {
+        self.half.params()
+    }
+    fn output(&self, input: &ArraySpec) -> Result<ArraySpec, OpError> {
+        self.half.output(input)
+    }
+    fn input_region(&self, output: &Region, input: &ArraySpec) -> Region {
+        self.half.input_region(output, input)
+    }
+    fn output_region(&self, input_region: &Region, input: &ArraySpec) -> Region {
+        self.half.output_region(input_region, input)
+    }
+    fn body(&self) -> Body<'_> {
+        Body::Neighbourhood(self)
+    }
+}
+
+impl Neighbourhood for Halting {
+    fn reach(&self, axis: Axis) -> Reach {
+        self.half.reach(axis)
+    }
+    fn scratch_bytes(&self, input: PixelType, output: &Shape) -> u64 {
+        self.half.scratch_bytes(input, output)
+    }
+    fn run(
+        &self,
+        input: PixelsRef<'_>,
+        output: &mut PixelsMut<'_>,
+        place: &Placement,
+        pool: &BufferPool,
+    ) -> Result<(), OpError> {
+        self.cancel.cancel();
+        self.half.run(input, output, place, pool)
+    }
+}
+
+#[test]
+fn a_run_that_is_gone_on_with_in_a_later_pass_lists_what_an_earlier_one_met() {
+    let case = Case {
+        shape: [1, 1, 3, 64, 64, 1],
+        dtype: PixelType::U16,
+        select: None,
+        tile: [1, 1, 1, 8, 64, 1],
+        chunk: [1, 1, 1, 64, 64, 1],
+        steps: Vec::new(),
+        unit: None,
+    };
+    let array = build_on(&case, Arc::new(damaged(&case, &[2, 17])));
+    let half = cases::shrink(microtome::Factors { y: 2, x: 2, ..Default::default() });
+    let specs: Vec<_> =
+        (0..5).map(|n| LevelSpec::reduced(array.spec(), [1, 1, 1, 1 << n, 1 << n, 1]).unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let zarr = ZarrOptions {
+        chunk: Some(Shape::new([1, 1, 1, 2, 2, 1]).unwrap()),
+        shard: microtome::ShardChoice::None,
+        ..ZarrOptions::default()
+    };
+    let run = |name: &str, last: Arc<dyn Op>, options: &RunOptions| {
+        let output = create_zarr(&folder.path().join(name), &specs, &OutputMeta::default(), &zarr).unwrap();
+        let mut steps: Vec<Arc<dyn Op>> = vec![Arc::new(half.clone()); 3];
+        steps.push(last);
+        let plan = Plan::pyramid(&array, steps, &output);
+        let passes = plan.passes(options).unwrap();
+        assert_eq!(passes.last().unwrap().levels, 4..5, "the last level has a pass of its own");
+        plan.run(options)
+    };
+    let options = RunOptions { durability: Durability::None, ..options(1) };
+    let gold = run("gold.zarr", Arc::new(half.clone()), &options).unwrap();
+    assert_eq!(gold.quarantine.len(), 2);
+    let stopped = run("out.zarr", Arc::new(Halting { half: half.clone(), cancel: options.cancel.clone() }), &options);
+    assert!(matches!(stopped, Err(RunError::Kept { .. })), "{stopped:?}");
+    let options = RunOptions { resume: microtome::Resume::Yes, cancel: CancelToken::default(), ..options };
+    let report = run("out.zarr", Arc::new(half.clone()), &options).unwrap();
+    assert!(report.units_resumed > 1000, "the plane without damage is not made again: {report:?}");
+    assert_eq!((&report.quarantine, report.tasks_quarantined), (&gold.quarantine, gold.tasks_quarantined));
+    assert!(cli::tree(&folder.path().join("out.zarr")) == cli::tree(&folder.path().join("gold.zarr")));
+}
+
 /// Runs a case with bad tiles in the least memory that planning asks for.
 fn tightly(case: &Case, picks: &[u64], bad_planes: BadPlanes) {
     let array = build_on(case, Arc::new(damaged(case, picks)));
@@ -146,7 +237,7 @@ fn tightly(case: &Case, picks: &[u64], bad_planes: BadPlanes) {
 fn what_is_done_about_a_bad_tile_takes_no_more_memory_than_was_planned() {
     let large_tiles = Case {
         shape: [1, 1, 2, 256, 256, 1],
-        dtype: microtome::PixelType::U16,
+        dtype: PixelType::U16,
         select: None,
         tile: [1, 1, 1, 128, 256, 1],
         chunk: [1, 1, 1, 8, 256, 1],
@@ -156,7 +247,7 @@ fn what_is_done_about_a_bad_tile_takes_no_more_memory_than_was_planned() {
     tightly(&large_tiles, &[1], BadPlanes::Refuse);
     let wide_sums = Case {
         shape: [1, 1, 5, 128, 128, 1],
-        dtype: microtome::PixelType::U8,
+        dtype: PixelType::U8,
         tile: [1, 1, 1, 64, 128, 1],
         chunk: [1, 1, 1, 128, 128, 1],
         steps: vec![Step::Project(Axis::Z, microtome::Projection::Sum)],
@@ -169,7 +260,7 @@ fn what_is_done_about_a_bad_tile_takes_no_more_memory_than_was_planned() {
 fn more_bad_planes_than_allowed_end_the_run_and_what_passes_is_tried_again() {
     let case = Case {
         shape: [1, 1, 10, 4, 4, 1],
-        dtype: microtome::PixelType::U8,
+        dtype: PixelType::U8,
         select: None,
         tile: [1, 1, 1, 4, 4, 1],
         chunk: [1, 1, 1, 4, 4, 1],
