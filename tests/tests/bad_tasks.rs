@@ -92,7 +92,7 @@ fn options(threads: usize, most: MostBad, bad_planes: BadPlanes) -> RunOptions {
 fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || send.send(work()));
-    receive.recv_timeout(Duration::from_secs(60)).expect("nobody waits for ever")
+    receive.recv_timeout(Duration::from_mins(1)).expect("nobody waits for ever")
 }
 
 fn blurred(array: &LazyArray) -> LazyArray {

@@ -200,8 +200,8 @@ fn a_run_that_is_gone_on_with_in_a_later_pass_lists_what_an_earlier_one_met() {
     };
     let run = |name: &str, last: Arc<dyn Op>, options: &RunOptions| {
         let output = create_zarr(&folder.path().join(name), &specs, &OutputMeta::default(), &zarr).unwrap();
-        let mut steps: Vec<Arc<dyn Op>> = vec![Arc::new(half.clone()); 3];
-        steps.push(last);
+        let halves = (0..3).map(|_| Arc::new(half.clone()) as Arc<dyn Op>);
+        let steps = halves.chain([last]).collect();
         let plan = Plan::pyramid(&array, steps, &output);
         let passes = plan.passes(options).unwrap();
         assert_eq!(passes.last().unwrap().levels, 4..5, "the last level has a pass of its own");
@@ -281,6 +281,45 @@ fn more_bad_planes_than_allowed_end_the_run_and_what_passes_is_tried_again() {
     }
     let passing = Damaged { passing: Some(2.into()), ..damaged(&case, &[]) };
     assert_eq!(run(passing, MostBad::Any).unwrap(), 0, "the third try goes well");
+}
+
+#[test]
+fn a_plane_stored_in_many_files_is_listed_once() {
+    let spec = ArraySpec { shape: Shape::new([1, 1, 3, 64, 64, 1]).unwrap(), dtype: PixelType::U16 };
+    let image = Arc::new(microtome::SyntheticReader::new(spec));
+    let source = |reader: Arc<dyn Reader>, rows: u64| {
+        let chunks = microtome::ChunkDims::Shape(Shape::new([1, 1, 1, rows, 64, 1]).unwrap());
+        LazyArray::source(reader, &microtome::Selection::default(), &chunks).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.zarr");
+    let zarr = ZarrOptions {
+        chunk: Some(Shape::new([1, 1, 1, 8, 8, 1]).unwrap()),
+        shard: microtome::ShardChoice::None,
+        ..ZarrOptions::default()
+    };
+    let output = create_zarr(&path, &[LevelSpec::full(spec)], &OutputMeta::default(), &zarr).unwrap();
+    Plan::store(&source(image, 64), &output).run(&RunOptions::default()).unwrap();
+    for chunk in ["2/5", "2/6", "5/0"] {
+        std::fs::write(path.join("0/c/0/0/1").join(chunk), b"no chunk").unwrap();
+    }
+    for rows in [64, 8, 3] {
+        let reader = microtome::Image::open(&path).unwrap().reader();
+        for threads in [1, 4] {
+            let options = RunOptions { on_error: one_plane(), ..options(threads) };
+            let plan = source(Arc::clone(&reader), rows);
+            let (pixels, report) = Plan::compute(&plan, Fusing::Full).collect(&options).unwrap();
+            let listed = &report.quarantine;
+            assert_eq!((listed.len(), listed[0].z), (1, 1), "{listed:?}");
+            assert_eq!(listed[0].path.as_deref(), Some("many.zarr/0/c/0/0/1/2/5"), "the first that is bad");
+            let lost = pixels.as_ref().slice::<u16>().unwrap().iter().filter(|pixel| **pixel == 0).count();
+            assert!((3 * 64..4 * 64).contains(&lost), "{lost} pixels are 0");
+        }
+    }
+}
+
+fn one_plane() -> OnError {
+    OnError::Quarantine { most: MostBad::Planes(1), bad_planes: BadPlanes::Refuse }
 }
 
 #[test]

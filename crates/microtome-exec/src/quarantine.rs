@@ -8,7 +8,7 @@
 //! what is listed is never more than the user allowed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use microtome_array::{Axis, Pixels, Region};
@@ -69,7 +69,7 @@ impl MostBad {
 /// A plane that could not be read or made, all or some of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadPlane {
-    /// The file that could not be read, as seen from the folder in which the image lies. `None` where a task failed.
+    /// The file of which something could not be read, as seen from the folder in which the image lies. `None` where a task failed.
     pub path: Option<String>,
     /// The scene that is read.
     pub scene: usize,
@@ -89,8 +89,8 @@ pub struct BadPlane {
     pub reason: String,
 }
 
-/// What a plane is known by: file, scene, t, c, z, task. Planes are listed in this order.
-type PlaneKey = (Option<String>, usize, u64, u64, u64, Option<String>);
+/// What a plane is known by: image, scene, t, c, z, task. Planes are listed in this order.
+type PlaneKey = (PathBuf, usize, [u64; 3], Option<String>);
 /// What a part of a plane is known by: the plane, and the first pixel of the part.
 type PartKey = (PlaneKey, [u64; 6]);
 
@@ -103,10 +103,11 @@ impl BadPlane {
         let reason = error.to_string().replace(&error.path().display().to_string(), &path);
         BadPlane { path: Some(path), scene: at.scene, t, c, z, page, offset, task: None, reason }
     }
+}
 
-    fn key(&self) -> PlaneKey {
-        (self.path.clone(), self.scene, self.t, self.c, self.z, self.task.clone())
-    }
+/// The key of a part of a plane of an image.
+fn part_key(at: Place, image: &Path, part: &Region) -> PartKey {
+    ((image.to_owned(), at.scene, position(part), None), part.origin().0)
 }
 
 fn position(part: &Region) -> [u64; 3] {
@@ -146,8 +147,7 @@ struct State {
 }
 
 impl State {
-    fn cause(&mut self, plane: BadPlane, part: &Region) -> Cause {
-        let key = (plane.key(), part.origin().0);
+    fn cause(&mut self, key: PartKey, plane: BadPlane) -> Cause {
         if let Some(&cause) = self.known.get(&key) {
             return cause;
         }
@@ -207,7 +207,12 @@ impl Quarantine {
 
     /// The cause of a part of a plane that could not be read.
     pub(crate) fn unread(&self, at: Place, image: &Path, part: &Region, error: &ReadError) -> Cause {
-        self.state().cause(BadPlane::unread(at, image, part, error), part)
+        self.state().cause(part_key(at, image, part), BadPlane::unread(at, image, part, error))
+    }
+
+    /// The cause of a part of a plane, if it is known that it cannot be read.
+    pub(crate) fn known(&self, at: Place, image: &Path, part: &Region) -> Option<Cause> {
+        self.state().known.get(&part_key(at, image, part)).copied()
     }
 
     /// The flaws of a box that a task was to make: one for each plane.
@@ -215,9 +220,10 @@ impl Quarantine {
         let mut state = self.state();
         let flaw = |part: Region| {
             let ([t, c, z], task) = (position(&part), Some(task.to_owned()));
+            let key = ((PathBuf::new(), scene, [t, c, z], task.clone()), [0; 6]);
             let (path, page, offset, reason) = (None, None, None, reason.to_owned());
             let plane = BadPlane { path, scene, t, c, z, page, offset, task, reason };
-            Flaw { region: part, cause: state.cause(plane, &part), is_lost: true }
+            Flaw { region: part, cause: state.cause(key, plane), is_lost: true }
         };
         planes(region).map(flaw).collect()
     }

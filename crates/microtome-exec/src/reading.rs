@@ -4,17 +4,22 @@
 
 use std::time::Duration;
 
-use microtome_array::{ArraySpec, ChunkGrid, PerAxis, Pixels, PixelsMut, Region, copy_region};
+use microtome_array::{
+    ArraySpec, Axis, ChunkGrid, ChunkIndex, PerAxis, PixelType, Pixels, PixelsMut, Region, copy_region,
+};
 use microtome_graph::piece;
 use microtome_io::{Place, ReadContext, ReadCount, ReadError, Reader};
 
 use crate::error::RunError;
 use crate::evaluate::Evaluator;
-use crate::quarantine::{Flaw, Made};
+use crate::quarantine::{Cause, Flaw, Made};
 use crate::trace;
 
 /// How long to wait before each further try.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
+
+/// Parts of a plane, one behind the other, that have one cause if they cannot be read.
+const RUN: u64 = 256;
 
 /// A source, and where its region lies in it.
 #[derive(Clone, Copy)]
@@ -75,15 +80,44 @@ impl Evaluator<'_> {
             match self.part(origin, &part, &stored, &mut out) {
                 Ok(count) => *read += count,
                 Err(RunError::Read(error)) if self.quarantine.takes_read(&error) => {
-                    let path = &origin.reader.info().path;
-                    let cause = self.quarantine.unread(origin.at, path, &part, &error);
+                    let cause = self.cause(origin, &grid, (&index, error), out.spec().dtype)?;
                     let region = part.intersect(&stored);
-                    flaws.push(origin.seen(Flaw { region, cause, is_lost: true }));
+                    add(&mut flaws, origin.seen(Flaw { region, cause, is_lost: true }));
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(Made::masked(out, region, flaws))
+    }
+
+    /// Why a part of a plane could not be read: what is wrong with the first bad part of the same run of parts, so that there
+    /// are few causes, and the words do not depend on which part was asked for first.
+    fn cause(
+        &self,
+        origin: Origin<'_>,
+        grid: &ChunkGrid,
+        (index, error): (&ChunkIndex, ReadError),
+        dtype: PixelType,
+    ) -> Result<Cause, RunError> {
+        let plane = [Axis::Y, Axis::X, Axis::S].into_iter().fold(*index, |index, axis| index.with(axis, 0));
+        let within = grid.linear(index) - grid.linear(&plane);
+        let first = grid.linear(index) - within % RUN;
+        let Some(run) = grid.region(&grid.index(first)) else { return Err(error.into()) };
+        let path = &origin.reader.info().path;
+        if let Some(cause) = self.quarantine.known(origin.at, path, &run) {
+            return Ok(cause);
+        }
+        for part in (first..grid.linear(index)).filter_map(|part| grid.region(&grid.index(part))) {
+            let mut pixels = Pixels::from_pool(ArraySpec { shape: part.shape(), dtype }, self.pool);
+            match self.patiently(origin, &part, &mut pixels.as_mut()) {
+                Ok(_) => {}
+                Err(error) if self.quarantine.takes_read(&error) => {
+                    return Ok(self.quarantine.unread(origin.at, path, &run, &error));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.quarantine.unread(origin.at, path, &run, &error))
     }
 
     /// Reads a part of a plane, and puts what lies in `stored` into its place in `out`. The part is read whole, so that what
@@ -117,6 +151,22 @@ impl Evaluator<'_> {
             std::thread::sleep(*pause);
         }
     }
+}
+
+/// Adds a flaw to others; to the last one, if both make a box that has one cause.
+fn add(flaws: &mut Vec<Flaw>, flaw: Flaw) {
+    if let Some(last) = flaws.last_mut() {
+        let (old, new) = (last.region, flaw.region);
+        let differs = |axis: &Axis| (old.start(*axis), old.end(*axis)) != (new.start(*axis), new.end(*axis));
+        let mut axes = Axis::ALL.into_iter().filter(differs);
+        if let (Some(axis), None, true) = (axes.next(), axes.next(), last.cause == flaw.cause)
+            && old.end(axis) == new.start(axis)
+        {
+            last.region = old.with(axis, old.start(axis), new.end(axis));
+            return;
+        }
+    }
+    flaws.push(flaw);
 }
 
 /// Whether the same read may go well a little later: what network file systems and busy devices say.

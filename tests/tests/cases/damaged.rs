@@ -34,11 +34,11 @@ impl Reader for Damaged {
         out: &mut PixelsMut<'_>,
         context: &ReadContext<'_>,
     ) -> Result<ReadCount, ReadError> {
-        if let Some(left) = &self.passing {
-            if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-                let source = std::io::Error::from_raw_os_error(5);
-                return Err(ReadError::Os { path: "damaged".into(), action: "read".to_owned(), source });
-            }
+        let passes =
+            |left: &AtomicU32| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+        if self.passing.as_ref().is_some_and(passes) {
+            let source = std::io::Error::from_raw_os_error(5);
+            return Err(ReadError::Os { path: "damaged".into(), action: "read".to_owned(), source });
         }
         if self.bad.iter().any(|bad| !bad.intersect(region).is_empty()) {
             let what = "strip 4 at offset 1234".to_owned();

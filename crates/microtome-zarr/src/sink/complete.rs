@@ -22,8 +22,10 @@ const FORMAT: u32 = 1;
 pub(super) fn write(output: &Path, completion: &Completion<'_>, sync: bool) -> Result<(), WriteError> {
     let folder = output.join(FOLDER);
     std::fs::create_dir_all(&folder).map_err(|e| WriteError::os(&folder, "create", e))?;
-    if let Some(list) = completion.quarantine {
-        disk::write(&folder.join(QUARANTINE), list.as_bytes(), sync)?;
+    match completion.quarantine {
+        Some(list) => disk::write(&folder.join(QUARANTINE), list.as_bytes(), sync)?,
+        // One may have been left by a run that was killed while it wrote this record.
+        None => disk::remove(&folder.join(QUARANTINE))?,
     }
     disk::write(&folder.join(RECORD), text(completion).as_bytes(), sync)?;
     if sync { disk::sync_folder(&folder) } else { Ok(()) }
