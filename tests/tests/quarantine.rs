@@ -284,6 +284,40 @@ fn more_bad_planes_than_allowed_end_the_run_and_what_passes_is_tried_again() {
 }
 
 #[test]
+fn planes_of_several_blocks_are_skipped_alike_whatever_the_chunks_and_threads() {
+    let case = |chunk: [u64; 2]| Case {
+        shape: [1, 1, 7, 700, 900, 1],
+        dtype: PixelType::F32,
+        select: None,
+        tile: [1, 1, 1, 150, 170, 1],
+        chunk: [1, 1, 1, chunk[0], chunk[1], 1],
+        steps: vec![Step::Project(Axis::Z, microtome::Projection::Mean)],
+        unit: None,
+    };
+    // Tiles of 5 × 6: some alone, some in one place of several planes, one place in all planes.
+    let everywhere = (0..7).map(|z| z * 30 + 14);
+    let picks: Vec<u64> = [3, 33, 64, 95, 127, 200].into_iter().chain(everywhere).collect();
+    let run = |chunk: [u64; 2], fusing, threads| {
+        let case = case(chunk);
+        let array = build_on(&case, Arc::new(damaged(&case, &picks)));
+        let plan = Plan::compute(&array, fusing);
+        let options = RunOptions { on_error: quarantined(BadPlanes::Skip), ..options(threads) };
+        let (pixels, report) = plan.collect(&options).unwrap();
+        assert!(report.peak_memory <= report.projected_peak);
+        (pixels.as_ref().bytes().to_vec(), report.quarantine)
+    };
+    let (small, listed) = run([50, 70], Fusing::Full, 1);
+    assert_eq!(listed.len(), 7);
+    let lost = small.chunks(4).filter(|pixel| **pixel == [0; 4]).count();
+    assert!((150 * 170..150 * 170 + 9).contains(&lost), "{lost} pixels are lost");
+    for (chunk, fusing, threads) in
+        [([700, 900], Fusing::Full, 1), ([700, 900], Fusing::Full, 4), ([333, 900], Fusing::None, 3)]
+    {
+        assert!(run(chunk, fusing, threads) == (small.clone(), listed.clone()), "{chunk:?} {fusing:?} {threads}");
+    }
+}
+
+#[test]
 fn a_plane_stored_in_many_files_is_listed_once() {
     let spec = ArraySpec { shape: Shape::new([1, 1, 3, 64, 64, 1]).unwrap(), dtype: PixelType::U16 };
     let image = Arc::new(microtome::SyntheticReader::new(spec));
