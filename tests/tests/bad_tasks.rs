@@ -9,10 +9,10 @@ use cases::damaged::damaged;
 use cases::{Case, build_on};
 use microtome::ops::{Body, Neighbourhood, Placement, Reach};
 use microtome::{
-    ArraySpec, Axis, BadPlanes, BufferPool, ChunkDims, Fusing, Gaussian, Histogram, LazyArray, MostBad, OnError, Op,
-    OpError, OutputMeta, Percentiles, PixelType, Pixels, PixelsMut, PixelsRef, Place, Plan, Projection, Region,
-    RunError, RunOptions, RunReport, Selection, Shape, Sigma, Stage, StageOptions, SyntheticReader, ZarrOptions,
-    create_zarr,
+    ArraySpec, Axis, BadPlanes, BufferPool, ChunkDims, Ends, Fusing, Gaussian, Histogram, LazyArray, MostBad, OnError,
+    Op, OpError, OutputMeta, Percentiles, PixelType, Pixels, PixelsMut, PixelsRef, Place, Plan, Projection, Reader,
+    Region, Rescale, RunError, RunOptions, RunReport, Selection, Shape, Sigma, Stage, StageOptions, SyntheticReader,
+    ZarrOptions, create_zarr,
 };
 
 /// Gives pixels as they are, and fails where it is to make one that lies in a box.
@@ -246,6 +246,63 @@ fn summaries_are_of_the_good_pixels_or_are_refused() {
         assert!(matches!(refused, RunError::BadInput { .. }), "{refused}");
         assert!(refused.to_string().contains("no zlib stream"), "{refused}");
     }
+}
+
+#[test]
+fn what_is_made_with_a_summary_is_refused_with_it() {
+    let ends = Ends::Percentiles { percentiles: (0.0, 100.0) };
+    let stretched = half_bad().apply(Arc::new(Rescale { from: ends, to: None, dtype: None })).unwrap();
+    let run = |bad_planes| Plan::compute(&stretched, Fusing::Full).collect(&options(1, MostBad::Any, bad_planes));
+    let (found, report) = run(BadPlanes::Skip).unwrap();
+    assert_eq!((report.quarantine.len(), report.quarantine[0].z), (1, 1));
+    let found = found.as_ref().slice::<u8>().unwrap().to_vec();
+    // The second plane's first half is bad.
+    assert!(found[256..384].iter().all(|pixel| *pixel == 0));
+    let rest: Vec<u8> = [&found[..256], &found[384..]].concat();
+    assert_eq!((rest.iter().min(), rest.iter().max()), (Some(&0), Some(&255)));
+    assert!(matches!(run(BadPlanes::Refuse), Err(RunError::BadInput { .. })));
+}
+
+/// An image whose reader has a bug.
+#[derive(Debug)]
+struct Panicking(SyntheticReader);
+
+impl Reader for Panicking {
+    fn info(&self) -> &microtome::ImageInfo {
+        self.0.info()
+    }
+    fn source(&self) -> microtome::SourceSpec {
+        self.0.source()
+    }
+    fn read(
+        &self,
+        at: Place,
+        region: &Region,
+        out: &mut PixelsMut<'_>,
+        context: &microtome::ReadContext<'_>,
+    ) -> Result<microtome::ReadCount, microtome::ReadError> {
+        assert!(!(region.start(Axis::Z)..region.end(Axis::Z)).contains(&3), "no such page");
+        self.0.read(at, region, out, context)
+    }
+    fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {
+        self.0.scratch_bytes(at, region)
+    }
+}
+
+#[test]
+fn a_reader_that_panics_leaves_out_what_it_was_to_read() {
+    let image = SyntheticReader::new(ArraySpec { shape: shape(), dtype: PixelType::U16 });
+    let chunks = ChunkDims::Shape(Shape::new([1, 1, 1, 64, 32, 1]).unwrap());
+    let stack = LazyArray::source(Arc::new(Panicking(image)), &Selection::default(), &chunks).unwrap();
+    let plan = Plan::compute(&stack, Fusing::Full);
+    let (found, report) = plan.collect(&options(2, MostBad::Any, BadPlanes::Refuse)).unwrap();
+    let found = found.as_ref().slice::<u16>().unwrap().to_vec();
+    assert!(found[3 * 64 * 32..].iter().all(|pixel| *pixel == 0));
+    assert!(found[..3 * 64 * 32].iter().any(|pixel| *pixel != 0));
+    let plane = &report.quarantine[0];
+    assert_eq!((report.quarantine.len(), plane.z, plane.task.as_deref()), (1, 3, Some("read/0.0.3.0.0")));
+    let error = plan.collect(&RunOptions { threads: 1, ..RunOptions::default() }).map(drop).unwrap_err();
+    assert!(matches!(error, RunError::Panic { .. }), "{error}");
 }
 
 #[test]

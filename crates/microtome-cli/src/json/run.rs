@@ -1,5 +1,7 @@
 //! A run (`convert`, `project`) as JSON.
 
+use std::collections::BTreeSet;
+
 use microtome::{BadPlane, Estimate, RunReport};
 use serde::Serialize;
 
@@ -58,13 +60,19 @@ struct RunUnits {
     resumed: u64,
 }
 
+/// Tasks that failed and were gone on without.
+fn failed(report: &RunReport) -> u64 {
+    let tasks: BTreeSet<_> = report.quarantine.iter().filter_map(|plane| plane.task.as_ref()).collect();
+    tasks.len() as u64
+}
+
 impl RunJson {
     pub(crate) fn new(job: &Job, estimate: &Estimate, report: &RunReport) -> RunJson {
         RunJson {
             tasks: RunTasks {
                 planned: report.tasks_planned,
                 run: report.tasks_run,
-                failed: 0,
+                failed: failed(report),
                 quarantined: report.tasks_quarantined,
             },
             batches: report.batches,
