@@ -54,6 +54,9 @@ pub(crate) enum CliError {
     /// A run that did all but the planes that could not be read or made; they were listed.
     #[error("{planes} planes could not be read or made and were left out")]
     Quarantined { planes: usize },
+    /// A verification that found what it looked for; it was told.
+    #[error("{what} differ from what they should be")]
+    Different { what: String },
     /// Some of several inputs; each was told when it was met.
     #[error("{failed} of {total} paths could not be read")]
     Inputs { failed: usize, total: usize },
@@ -90,7 +93,7 @@ impl CliError {
 
     /// Whether whoever is told knows it already, because they asked for it.
     pub(crate) fn is_no_news(&self) -> bool {
-        matches!(self, CliError::Signal { .. } | CliError::Quarantined { .. })
+        matches!(self, CliError::Signal { .. } | CliError::Quarantined { .. } | CliError::Different { .. })
     }
 
     /// Whether the reader of standard output has gone: not an error, they had enough.

@@ -20,6 +20,8 @@ pub(crate) const REFUSED: u8 = 6;
 pub(crate) const CHANGED: u8 = 7;
 /// A cluster that is unreachable, lost, or not fit for work.
 pub(crate) const CLUSTER: u8 = 8;
+/// A verification that found a difference.
+pub(crate) const DIFFERENT: u8 = 9;
 /// Stopped on request.
 pub(crate) const STOPPED: u8 = 130;
 
@@ -35,6 +37,7 @@ pub(crate) fn code(error: &CliError) -> u8 {
         CliError::Unfit { .. } | CliError::ClusterLost { .. } => CLUSTER,
         CliError::Signal { signal } | CliError::Stopped { signal, .. } => of_signal(*signal),
         CliError::Inputs { .. } => INPUT,
+        CliError::Different { .. } => DIFFERENT,
         CliError::Quarantined { .. } => QUARANTINED,
         CliError::File { .. } | CliError::Stdout(_) => OUTPUT,
     }

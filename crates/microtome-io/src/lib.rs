@@ -17,6 +17,7 @@ mod reader;
 mod scratch;
 mod sink;
 mod synthetic;
+mod verification;
 
 pub use error::{ReadError, WriteError};
 pub use info::{
@@ -29,3 +30,4 @@ pub use reader::{Place, ReadContext, ReadCount, Reader, SourceSpec};
 pub use scratch::ScratchStore;
 pub use sink::{Receipt, Sink, SinkSpec, UnitWriter, WriteContext};
 pub use synthetic::SyntheticReader;
+pub use verification::{Difference, HowDifferent, Verification};

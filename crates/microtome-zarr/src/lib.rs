@@ -9,6 +9,7 @@ mod options;
 mod reader;
 mod sink;
 mod strided;
+mod verify;
 
 use std::path::Path;
 
@@ -16,6 +17,7 @@ pub use layout::default_layout;
 pub use options::{BloscCompressor, Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions};
 pub use reader::{ZarrReader, open};
 pub use sink::{ZarrOutput, create};
+pub use verify::verify;
 
 /// Files of which a Zarr folder has at least one.
 const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zattrs"];

@@ -7,10 +7,12 @@
 //! - [`Handler`], [`function`](macro@function), [`init`]: run functions of your own on threads or on a Dask cluster.
 //! - [`LocalCluster`]: a real Dask cluster on this machine, to try things out.
 //! - [`checksum`]: a hash of pixels that other tools can make too.
+//! - [`verify()`], [`compare()`]: an output against its own record; two images pixel by pixel.
 //!
 //! *Invariant:* this crate joins the others and computes nothing itself; `open.rs` alone names the formats.
 
 pub mod checksum;
+mod compare;
 mod compute;
 mod describe;
 mod image;
@@ -19,7 +21,9 @@ mod naming;
 mod open;
 mod project_as;
 mod scene_choice;
+mod verify;
 
+pub use compare::{Comparison, compare};
 pub use compute::{Compute, Store};
 pub use describe::describe;
 pub use image::{Image, Scene};
@@ -28,6 +32,7 @@ pub use naming::{Naming, NamingError};
 pub use open::{FORMATS, Format, OpenFn};
 pub use project_as::project_as;
 pub use scene_choice::SceneError;
+pub use verify::verify;
 
 pub use microtome_array::{
     ArrayError, ArraySpec, Axis, BufferPool, ChunkDims, ChunkGrid, PerAxis, Pixel, PixelType, Pixels, PixelsMut,
@@ -48,9 +53,9 @@ pub use microtome_handler::{
     LocalHandler, TaskError, TaskErrorKind, function, init, zip,
 };
 pub use microtome_io::{
-    Channel, Durability, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output, PixelSize, Place, Quantity,
-    ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink, SourceSpec, Standing, StorageInfo,
-    StorageKind, SyntheticReader, WriteError, read_region,
+    Channel, Difference, Durability, HowDifferent, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output,
+    PixelSize, Place, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink, SourceSpec,
+    Standing, StorageInfo, StorageKind, SyntheticReader, Verification, WriteError, read_region,
 };
 pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,

@@ -32,7 +32,7 @@ pub(crate) use target::check_target;
 #[command(name = "microtome", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Every flag --some-flag may also be given as environment variable MICROTOME_SOME_FLAG.\n\
     Exit codes: 0 done, 1 a bug of ours, 2 usage, 4 input unreadable or unsupported, 5 output cannot be written,\n\
-    6 plan refused, 7 input changed while running, 8 cluster unreachable or not fit for work,\n\
+    6 plan refused, 7 input changed while running, 8 cluster unreachable or not fit for work, 9 verification found a difference,\n\
     130 and 143 stopped by Ctrl-C and by SIGTERM.")]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -47,7 +47,7 @@ impl Cli {
         match &self.verb {
             Verb::Convert(args) => args.store.trace.as_deref(),
             Verb::Project(args) => args.store.trace.as_deref(),
-            Verb::Inspect(_) | Verb::Plan(_) | Verb::Checksum(_) | Verb::Cluster(_) => None,
+            Verb::Inspect(_) | Verb::Plan(_) | Verb::Checksum(_) | Verb::Verify(_) | Verb::Cluster(_) => None,
         }
     }
 
@@ -67,6 +67,7 @@ pub(crate) enum Verb {
     Convert(ConvertArgs),
     Project(ProjectArgs),
     Checksum(ChecksumArgs),
+    Verify(VerifyArgs),
     Cluster(ClusterArgs),
 }
 
@@ -170,6 +171,20 @@ pub(crate) struct ChecksumArgs {
     /// Another order of axes, as TZCYX; letters that are no axis, as I or Q, stand for pages in file order
     #[arg(long, value_name = "AXES", env = "MICROTOME_AXES", hide_env = true, value_parser = AxisOrder::parse)]
     pub(crate) axes: Option<AxisOrder>,
+}
+
+/// Look whether an output is as it was written, by the checksums it keeps of itself; or compare two images pixel by pixel
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// An output of microtome; or the first image to compare
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// The image that must have the same pixels at full resolution, in whatever format
+    #[arg(value_name = "OTHER")]
+    pub(crate) other: Option<PathBuf>,
+    /// Compare only this scene of both: its number, identity or name
+    #[arg(long, value_name = "SCENE", env = "MICROTOME_SCENE", hide_env = true)]
+    pub(crate) scene: Option<String>,
 }
 
 fn parse_axis(text: &str) -> Result<Axis, String> {

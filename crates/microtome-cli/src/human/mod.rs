@@ -7,6 +7,7 @@ mod plan;
 mod run;
 mod shape;
 mod table;
+mod verify;
 
 pub(crate) use cluster::{check as cluster_check, local as cluster_local};
 pub(crate) use image::image;
@@ -14,3 +15,4 @@ pub(crate) use number::{bytes, count, duration};
 pub(crate) use plan::plan;
 pub(crate) use run::run;
 pub(crate) use shape::chunk_axes;
+pub(crate) use verify::{compared, scene_title, verified};

@@ -6,6 +6,7 @@ mod graphs;
 mod image;
 mod plan;
 mod run;
+mod verify;
 
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ pub(crate) use graphs::Graphs;
 pub(crate) use image::{ImageJson, SceneJson, Tasks};
 pub(crate) use plan::PlanJson;
 pub(crate) use run::RunJson;
+pub(crate) use verify::{ComparedScene, ComparisonJson, VerificationJson};
 
 /// The answer about several paths.
 #[derive(Debug, Serialize)]

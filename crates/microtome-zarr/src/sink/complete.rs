@@ -66,6 +66,29 @@ struct Record {
     format: u32,
     plan: String,
     quarantine: Option<Listed>,
+    arrays: Vec<RecordedArray>,
+}
+
+/// What the record says of an array.
+#[derive(Deserialize)]
+pub(crate) struct RecordedArray {
+    /// Its folder in the output.
+    pub(crate) path: String,
+    /// Bytes and CRC-32C of its units, in C order.
+    pub(crate) units: Vec<(u64, u32)>,
+}
+
+/// All that a finished output says of itself.
+pub(crate) struct Recorded {
+    pub(crate) plan: String,
+    pub(crate) has_quarantine: bool,
+    pub(crate) arrays: Vec<RecordedArray>,
+}
+
+/// What a finished output says of itself; `None` if it has no record that is understood.
+pub(crate) fn recorded(output: &Path) -> Option<Recorded> {
+    let Record { plan, quarantine, arrays, .. } = record(output)?;
+    Some(Recorded { plan, has_quarantine: quarantine.is_some(), arrays })
 }
 
 /// What the record says of the list of what is missing.

@@ -52,7 +52,7 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// The CRC-32C of a file's bytes.
-pub(super) fn crc32c(path: &Path) -> io::Result<u32> {
+pub(crate) fn crc32c(path: &Path) -> io::Result<u32> {
     let mut file = File::open(path)?;
     let (mut block, mut crc) = (vec![0; BLOCK], 0);
     loop {

@@ -3,8 +3,8 @@
 //! *Invariant:* the document that makes the folder an image is written last, in a folder that gets its name after it.
 
 mod building;
-mod complete;
-mod disk;
+pub(crate) mod complete;
+pub(crate) mod disk;
 mod document;
 mod file;
 mod level;

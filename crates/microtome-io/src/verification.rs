@@ -1,0 +1,80 @@
+//! What looking at a finished output against its own completion record finds.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// What was looked at, and what is not as it was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Hash of the plan that made the output.
+    pub plan_hash: String,
+    /// Write units that were looked at.
+    pub units: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Whether something is missing in the output because it could not be read when it was made.
+    pub has_quarantine: bool,
+    /// Units that differ, in order.
+    pub different: Vec<Difference>,
+}
+
+impl Verification {
+    /// Whether every unit is as it was recorded.
+    pub fn is_right(&self) -> bool {
+        self.different.is_empty()
+    }
+}
+
+/// A write unit that is not as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The array: its level of resolution.
+    pub array: usize,
+    /// The unit, counted in units along t, c, z, y, x.
+    pub unit: [u64; 5],
+    /// The file it lies in.
+    pub path: PathBuf,
+    /// How it differs.
+    #[serde(flatten)]
+    pub how: HowDifferent,
+}
+
+/// How a unit differs from its record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "lowercase")]
+pub enum HowDifferent {
+    /// It is not there.
+    Missing,
+    /// It is there and was not: all of it was the fill value.
+    Unexpected,
+    /// It has another length, in bytes.
+    Length {
+        /// As recorded.
+        expected: u64,
+        /// As found.
+        found: u64,
+    },
+    /// Its bytes differ: their CRC-32C does.
+    Checksum {
+        /// As recorded.
+        expected: u32,
+        /// As found.
+        found: u32,
+    },
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [t, c, z, y, x] = self.unit;
+        write!(f, "level {} unit t={t} c={c} z={z} y={y} x={x} ({}): ", self.array, self.path.display())?;
+        match &self.how {
+            HowDifferent::Missing => write!(f, "it is missing"),
+            HowDifferent::Unexpected => write!(f, "it is there, and nothing was stored for it"),
+            HowDifferent::Length { expected, found } => write!(f, "it has {found} bytes, not {expected}"),
+            HowDifferent::Checksum { expected, found } => {
+                write!(f, "its bytes were changed: checksum {found:08x}, not {expected:08x}")
+            }
+        }
+    }
+}
