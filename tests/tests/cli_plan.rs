@@ -168,3 +168,56 @@ fn a_plan_is_explained_in_words_and_in_numbers() {
         assert!(ran.stdout.contains(part), "{part} is not in\n{}", ran.stdout);
     }
 }
+
+/// What must not, and what must, change the hash of a plan: the line, and what is put behind it.
+const SAME: [&str; 11] = [
+    // All that so small an image has.
+    "--levels 1",
+    "--threads 1",
+    "--threads 7",
+    "--memory 40MiB",
+    "--chunk-dims ZYX",
+    "--chunk-dims 100KiB",
+    "--durability unit",
+    "--intermediate always",
+    "--on-error quarantine --max-bad 3",
+    "--overwrite",
+    "--resume",
+];
+const OTHER: [&str; 11] = [
+    "--dtype uint8",
+    "--region z=0:4",
+    "--region t=1:2",
+    "--chunk-shape 1,1,1,64,64",
+    "--shard-shape none",
+    "--compression zstd",
+    "--compression zstd --compression-level 7",
+    "--compression none",
+    "--levels 2",
+    "--pixel-size z=0.5,unit=um",
+    "--channel-names A,B",
+];
+
+#[test]
+fn the_hash_of_a_plan_changes_where_bytes_of_the_output_may_and_only_there() {
+    let Some(bench) = Bench::new() else { return };
+    let hash = |line: &str| bench.json(&format!("plan {line}"))["plan_hash"].as_str().unwrap().to_owned();
+    let line = "convert fixtures/cells.ome.tif out.zarr";
+    let plain = hash(line);
+    for same in SAME {
+        assert_eq!(hash(&format!("{line} {same}")), plain, "{same}");
+    }
+    let mut seen = std::collections::BTreeMap::from([(plain, String::new())]);
+    let verbs =
+        ["project fixtures/cells.ome.tif out.zarr --axis z", "project fixtures/cells.ome.tif out.zarr --axis t"];
+    let others = OTHER.iter().map(|other| format!("{line} {other}"));
+    let others = others.chain(verbs.map(str::to_owned)).chain([
+        format!("{} --method mean", verbs[0]),
+        format!("{} --method mean --dtype float32", verbs[0]),
+        "convert fixtures/imagej.tif out.zarr".to_owned(),
+    ]);
+    for other in others {
+        let before = seen.insert(hash(&other), other.clone());
+        assert_eq!(before, None, "{other}");
+    }
+}

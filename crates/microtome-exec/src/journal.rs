@@ -268,7 +268,32 @@ mod tests {
         assert_eq!(parse(&bytes).unwrap().damaged, Some(whole.len() as u64));
     }
 
+    /// A unit that the header knows, of any sizes.
+    fn any_entry() -> impl Strategy<Value = Entry> {
+        (0u32..2, 0u64..40, any::<(u64, u64, u32)>()).prop_map(|(array, unit, (pixel_bytes, stored_bytes, crc32c))| {
+            Entry { array, unit, pixel_bytes, stored_bytes, crc32c }
+        })
+    }
+
     proptest! {
+        #[test]
+        fn any_prefix_gives_a_prefix_of_the_records(
+            entries in proptest::collection::vec(any_entry(), 0..60), cut in any::<proptest::sample::Index>(),
+        ) {
+            let mut whole = record(serde_json::to_string(&header()).unwrap().as_bytes());
+            let start = whole.len();
+            whole.extend(entries.iter().flat_map(|entry| record(&entry.payload())));
+            let cut = cut.index(whole.len() + 1);
+            match parse(&whole[..cut]) {
+                None => prop_assert!(cut < start, "only a header that is not whole costs all"),
+                Some(found) => {
+                    let (records, rest) = ((cut - start) / RECORD, (cut - start) % RECORD);
+                    prop_assert_eq!(&found.entries, &entries[..records]);
+                    prop_assert_eq!((found.torn, found.damaged), (rest > 0, None));
+                }
+            }
+        }
+
         #[test]
         fn whatever_the_bytes_only_recorded_units_are_found(
             noise in proptest::collection::vec(any::<u8>(), 0..300), at in 0usize..400, keep in 0usize..400,

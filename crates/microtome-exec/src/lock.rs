@@ -166,6 +166,9 @@ fn elsewhere(out: &Path, lock: &Path, holder: String) -> WriteError {
 }
 
 #[cfg(test)]
+mod racing;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Barrier;

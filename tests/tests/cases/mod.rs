@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use microtome::{
     ArraySpec, Axis, ChunkDims, ChunkGrid, Downsample, Factors, Fusing, Gaussian, LazyArray, MemorySink, PerAxis,
-    PixelType, Place, Projection, Reader, Region, Selection, Shape, Shrink, Sigma, Sink, Stage, StageOptions,
+    PixelType, Pixels, Place, Projection, Reader, Region, Selection, Shape, Shrink, Sigma, Sink, Stage, StageOptions,
     SyntheticReader,
 };
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// A radius of 0 to 3 pixels on each axis.
-fn sigma() -> impl Strategy<Value = Sigma> {
+pub fn sigma() -> impl Strategy<Value = Sigma> {
     let sigma = || prop_oneof![Just(0.0), Just(0.2), Just(0.5), Just(0.7)];
     (sigma(), sigma(), sigma(), sigma()).prop_map(|(t, z, y, x)| Sigma { t, z, y, x })
 }
@@ -101,8 +101,13 @@ pub fn dims(chunk: &[u64; 6]) -> ChunkDims {
 }
 
 pub fn build(case: &Case) -> LazyArray {
+    build_on(case, reader(case))
+}
+
+/// The image that the case is about.
+pub fn reader(case: &Case) -> Arc<dyn Reader> {
     let spec = ArraySpec { shape: Shape::new(case.shape).unwrap(), dtype: case.dtype };
-    build_on(case, Arc::new(SyntheticReader::new(spec).tiled(Shape::new(case.tile).unwrap())))
+    Arc::new(SyntheticReader::new(spec).tiled(Shape::new(case.tile).unwrap()))
 }
 
 /// The case on another image of its shape and type.
@@ -123,6 +128,29 @@ pub fn build_on(case: &Case, reader: Arc<dyn Reader>) -> LazyArray {
         };
     }
     array
+}
+
+/// A copy of a part of pixels, whole along S.
+pub fn cut(pixels: &Pixels, part: &Region) -> Pixels {
+    let (whole, size) = (pixels.spec().shape, pixels.spec().dtype.size() as u64);
+    let mut out = Pixels::zeroed(ArraySpec { shape: part.shape(), ..pixels.spec() });
+    let mut target = out.as_mut();
+    let mut rest = target.bytes();
+    let range = |axis| part.start(axis)..part.end(axis);
+    let row = (part.len(Axis::X) * whole.get(Axis::S) * size) as usize;
+    for t in range(Axis::T) {
+        for (c, z) in range(Axis::C).flat_map(|c| range(Axis::Z).map(move |z| (c, z))) {
+            for y in range(Axis::Y) {
+                let plane = (t * whole.get(Axis::C) + c) * whole.get(Axis::Z) + z;
+                let pixel = (plane * whole.get(Axis::Y) + y) * whole.get(Axis::X) + part.start(Axis::X);
+                let start = (pixel * whole.get(Axis::S) * size) as usize;
+                let (here, next) = std::mem::take(&mut rest).split_at_mut(row);
+                here.copy_from_slice(&pixels.as_ref().bytes()[start..start + row]);
+                rest = next;
+            }
+        }
+    }
+    out
 }
 
 pub fn shrink(factor: Factors) -> Downsample {
