@@ -44,8 +44,8 @@ impl UnitWriter for Unit {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Receipt, WriteError> {
-        Ok(Receipt { unit: self.0, pixel_bytes: 1, stored_bytes: 1, crc32c: 0 })
+    fn finish(self: Box<Self>, whole: bool) -> Result<Vec<Receipt>, WriteError> {
+        Ok(vec![Receipt { unit: self.0, pixel_bytes: 1, stored_bytes: 1, crc32c: 0, whole }])
     }
 }
 

@@ -315,7 +315,7 @@ impl Record for Needed {
         self.units.iter().any(|needed| !needed)
     }
 
-    fn finished(&self, _array: usize, _receipt: &Receipt, _whole: bool) -> Result<(), RunError> {
+    fn finished(&self, _array: usize, _receipt: &Receipt) -> Result<(), RunError> {
         Ok(())
     }
 

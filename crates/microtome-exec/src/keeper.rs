@@ -4,7 +4,6 @@
 //! *Invariant:* a unit is recorded only after it was settled, and only while the sources are what they were; the first
 //! error is the last word: nothing is settled or recorded after it. What waits to be settled is bounded.
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,12 +34,12 @@ pub(crate) trait Record: Sync {
     /// Whether an earlier run finished some units.
     fn is_resuming(&self) -> bool;
 
-    /// Takes the receipt of a unit; waits while too much is not settled. A unit that is not `whole`, because something in
+    /// Takes the receipt of a unit; waits while too much is not settled. A unit that is not whole, because something in
     /// it could not be read, is stored and not recorded: a run that goes on tries it again, and lists again what is bad.
     ///
     /// # Errors
     /// Any, once the keeper has failed: the keeper tells the reason itself.
-    fn finished(&self, array: usize, receipt: &Receipt, whole: bool) -> Result<(), RunError>;
+    fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError>;
 
     /// Waits until every unit that was handed over is settled: what must come before an array is read back.
     ///
@@ -71,8 +70,6 @@ pub(crate) struct Keeper<'a> {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<(usize, Receipt)>,
-    /// Units that are not recorded, because something in them is missing.
-    holed: HashSet<(u32, u64)>,
     waiting_bytes: u64,
     /// When the first of those came.
     since: Option<Instant>,
@@ -159,11 +156,8 @@ impl<'a> Keeper<'a> {
         self.output.settle(batch)?;
         let entries: Vec<Entry> = batch.iter().map(|(array, receipt)| self.entry(*array, receipt)).collect();
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_whole = |state: &State, entry: &Entry| !state.holed.contains(&(entry.array, entry.unit));
-        let whole: Vec<Entry> = {
-            let state = self.state();
-            entries.iter().filter(|entry| is_whole(&state, entry)).copied().collect()
-        };
+        let whole = entries.iter().zip(batch).filter(|(_, (_, receipt))| receipt.whole);
+        let whole: Vec<Entry> = whole.map(|(entry, _)| *entry).collect();
         if let Some(journal) = journal.as_mut() {
             journal.append(&whole)?;
         }
@@ -236,14 +230,11 @@ impl Record for Keeper<'_> {
         self.resumed.get(array).and_then(|units| units.get(unit as usize)).copied().unwrap_or(false)
     }
 
-    fn finished(&self, array: usize, receipt: &Receipt, whole: bool) -> Result<(), RunError> {
+    fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError> {
         if self.resumed.is_empty() {
             return Ok(());
         }
         let mut state = self.state();
-        if !whole {
-            state.holed.insert((array as u32, self.output.array(array).spec().units.linear(&receipt.unit)));
-        }
         while !state.has_failed && (state.unsettled.0 >= MOST_UNITS || state.unsettled.1 >= MOST_BYTES) {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -318,7 +309,7 @@ mod tests {
 
         fn receipt(&self, unit: u64, stored_bytes: u64) -> Receipt {
             let unit = self.sink.spec().units.index(unit);
-            Receipt { unit, pixel_bytes: 1, stored_bytes, crc32c: 7 }
+            Receipt { unit, pixel_bytes: 1, stored_bytes, crc32c: 7, whole: true }
         }
 
         fn recorded(&self) -> Vec<u64> {
@@ -394,7 +385,7 @@ mod tests {
             let output = Counting::new(folder.path(), 1000, usize::MAX);
             let failure = keep(&output, durability, |keeper| {
                 for unit in 0..1000 {
-                    keeper.finished(0, &output.receipt(unit, 3), true).unwrap();
+                    keeper.finished(0, &output.receipt(unit, 3)).unwrap();
                 }
             });
             assert!(failure.is_none());
@@ -410,7 +401,7 @@ mod tests {
             output.settled.store(0, Ordering::SeqCst);
             keep(&output, Durability::Batch, |keeper| {
                 for unit in 0..2000 {
-                    keeper.finished(0, &output.receipt(unit, bytes), true).unwrap();
+                    keeper.finished(0, &output.receipt(unit, bytes)).unwrap();
                     let waiting = unit as usize + 1 - output.settled.load(Ordering::SeqCst).min(unit as usize + 1);
                     assert!(waiting <= MOST_UNITS, "{waiting} units wait");
                     assert!(waiting as u64 * bytes <= MOST_BYTES + bytes, "{waiting} units of {bytes} bytes wait");
@@ -425,8 +416,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let output = Counting::new(folder.path(), 5000, 300);
             let failure = keep(&output, durability, |keeper| {
-                let handed =
-                    (0..5000).take_while(|unit| keeper.finished(0, &output.receipt(*unit, 3), true).is_ok()).count();
+                let handed = (0..5000).take_while(|unit| keeper.finished(0, &output.receipt(*unit, 3)).is_ok()).count();
                 assert!(handed < 1000, "units are refused after the error, not after {handed}");
                 assert!(keeper.flush().is_err());
             });
@@ -444,7 +434,7 @@ mod tests {
         let output = Counting::new(folder.path(), 10, usize::MAX);
         keep(&output, Durability::Batch, |keeper| {
             for unit in 0..10 {
-                keeper.finished(0, &output.receipt(unit, 3), true).unwrap();
+                keeper.finished(0, &output.receipt(unit, 3)).unwrap();
                 keeper.flush().unwrap();
                 assert_eq!(output.settled.load(Ordering::SeqCst) as u64, unit + 1);
                 assert_eq!(keeper.kept(), unit + 1);

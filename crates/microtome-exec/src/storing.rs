@@ -174,6 +174,7 @@ impl<'a> Storing<'a> {
             pixel_bytes: entry.pixel_bytes,
             stored_bytes: entry.stored_bytes,
             crc32c: entry.crc32c,
+            whole: true,
         }
     }
 

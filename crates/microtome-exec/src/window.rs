@@ -256,13 +256,15 @@ impl Run<'_> {
         }
         self.quarantine.stored(first + top, &flaws)?;
         let storing = trace::span("write", "store", evaluator.told);
-        let receipt = writer.finish()?;
+        let receipts = writer.finish(flaws.is_empty())?;
         drop(storing);
-        tally.units += 1;
-        tally.written += receipt.pixel_bytes;
-        tally.stored += receipt.stored_bytes;
+        for receipt in &receipts {
+            tally.units += 1;
+            tally.written += receipt.pixel_bytes;
+            tally.stored += receipt.stored_bytes;
+        }
         let _waiting = trace::span("wait", "room to settle", evaluator.told);
-        record.finished(first + top, &receipt, flaws.is_empty())
+        receipts.iter().try_for_each(|receipt| record.finished(first + top, receipt))
     }
 
     fn collect(
@@ -277,7 +279,7 @@ impl Run<'_> {
         let index = self.stage.get(task.layer).layer.grid.index(task.chunk);
         let mut writer = memory.begin(index, &WriteContext { pool: evaluator.pool })?;
         writer.write(region, pixels.as_ref())?;
-        writer.finish()?;
+        writer.finish(true)?;
         tally.units += 1;
         Ok(())
     }

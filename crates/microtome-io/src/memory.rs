@@ -204,8 +204,8 @@ impl UnitWriter for MemoryUnit<'_> {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Receipt, WriteError> {
-        Ok(Receipt { unit: self.unit, pixel_bytes: self.bytes, stored_bytes: self.bytes, crc32c: 0 })
+    fn finish(self: Box<Self>, whole: bool) -> Result<Vec<Receipt>, WriteError> {
+        Ok(vec![Receipt { unit: self.unit, pixel_bytes: self.bytes, stored_bytes: self.bytes, crc32c: 0, whole }])
     }
 }
 

@@ -132,7 +132,9 @@ pub trait Output: Debug + Send + Sync {
     /// called again.
     fn settle(&self, units: &[(usize, Receipt)]) -> Result<(), WriteError>;
 
-    /// Whether a settled unit is still as its receipt says.
+    /// Whether a settled unit is still as its receipt says. Of an unfinished output that is gone on with, units are asked
+    /// for in C order before the first is begun, and one of which this is not true is written again: where units are stored
+    /// one behind another, it is true only of those before the first that is missing.
     ///
     /// # Errors
     /// [`WriteError`] if that cannot be told.

@@ -196,7 +196,7 @@ impl UnitWriter for ScratchUnit<'_> {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Receipt, WriteError> {
+    fn finish(self: Box<Self>, whole: bool) -> Result<Vec<Receipt>, WriteError> {
         let store = self.store;
         let path = &store.info.path;
         let opened = store.opened.get().ok_or_else(|| {
@@ -205,10 +205,10 @@ impl UnitWriter for ScratchUnit<'_> {
         let grid = store.grid().map_err(|e| self.array_error(e))?;
         let unit = store.spec.units.linear(&self.unit);
         let at = unit * store.unit_bytes();
-        let whole = store.spec.units.region(&self.unit).unwrap_or_else(|| Region::of(store.spec.array.shape));
+        let region = store.spec.units.region(&self.unit).unwrap_or_else(|| Region::of(store.spec.array.shape));
         let mut end = 0;
         let mut records = Vec::new();
-        for index in grid.covering(&whole).iter() {
+        for index in grid.covering(&region).iter() {
             let Some(part) = grid.region(&index) else { continue };
             let range = self.range(&index, &part);
             end = end.max(range.end);
@@ -219,7 +219,8 @@ impl UnitWriter for ScratchUnit<'_> {
         for (part, record) in records {
             opened.parts[part as usize].store(record, Ordering::Release);
         }
-        Ok(Receipt { unit: self.unit, pixel_bytes: self.pixel_bytes, stored_bytes: end as u64, crc32c: 0 })
+        let (pixel_bytes, stored_bytes) = (self.pixel_bytes, end as u64);
+        Ok(vec![Receipt { unit: self.unit, pixel_bytes, stored_bytes, crc32c: 0, whole }])
     }
 }
 
@@ -298,7 +299,7 @@ mod tests {
                 copy_region(pixels.as_ref(), &PerAxis::splat(0), &mut part.as_mut(), &at.origin(), &at).unwrap();
                 writer.write(&at, part.as_ref()).unwrap();
             }
-            assert_eq!(writer.finish().unwrap().pixel_bytes, region.shape().bytes(array.dtype));
+            assert_eq!(writer.finish(true).unwrap()[0].pixel_bytes, region.shape().bytes(array.dtype));
             assert!(pool.stats().peak_lent <= Sink::scratch_bytes(&store, &step));
         }
         store
@@ -337,7 +338,7 @@ mod tests {
         let pool = BufferPool::new(0);
         let mut writer = store.begin(units.index(0), &WriteContext { pool: &pool }).unwrap();
         writer.write(&first, pixels(plane).as_ref()).unwrap();
-        writer.finish().unwrap();
+        writer.finish(true).unwrap();
         read_region(&store, Place::default(), &first).unwrap();
         store.opened.get().unwrap().file.write_all_at(&[255], 17).unwrap();
         assert!(fails(&store).contains("its checksum is not that"), "{}", fails(&store));
@@ -354,7 +355,7 @@ mod tests {
         let pool = BufferPool::new(0);
         let mut writer = store.begin(units.index(0), &WriteContext { pool: &pool }).unwrap();
         writer.write(&array.shape.region(), pixels(array.shape).as_ref()).unwrap();
-        let error = writer.finish().unwrap_err().to_string();
+        let error = writer.finish(true).unwrap_err().to_string();
         assert!(error.starts_with("cannot write to the intermediate store: No space left on device"), "{error}");
     }
 }

@@ -39,6 +39,8 @@ pub struct Receipt {
     pub stored_bytes: u64,
     /// CRC-32C of the stored bytes; 0 for a unit that is all fill value and therefore not stored.
     pub crc32c: u32,
+    /// What [`UnitWriter::finish`] was told: whether all of its pixels are those it should have.
+    pub whole: bool,
 }
 
 /// One array being written, of an [`Output`](crate::Output) that says when and under which name it appears.
@@ -75,9 +77,12 @@ pub trait UnitWriter {
     /// [`WriteError`] if they cannot be encoded or stored.
     fn write(&mut self, region: &Region, pixels: PixelsRef<'_>) -> Result<(), WriteError>;
 
-    /// Ends the unit. Dropping a writer instead leaves the unit absent.
+    /// Ends the unit, and gives a receipt of each unit that is stored by it: where units are stored in an order of their
+    /// own, a unit that comes early has its receipt given with that of a later call, maybe on another thread. Every unit
+    /// has its receipt given once, at the latest when the last unit of its array ends. `whole` says whether all pixels are
+    /// those that they should be, and stands in the unit's receipt. Dropping a writer instead leaves the unit absent.
     ///
     /// # Errors
     /// [`WriteError`] if its last bytes cannot be stored.
-    fn finish(self: Box<Self>) -> Result<Receipt, WriteError>;
+    fn finish(self: Box<Self>, whole: bool) -> Result<Vec<Receipt>, WriteError>;
 }

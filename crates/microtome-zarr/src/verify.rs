@@ -186,13 +186,13 @@ mod tests {
             whole.as_mut().slice_mut::<u16>().unwrap()[y * 30..y * 30 + 16].fill(0);
         }
         let receipts: Vec<_> = (0..4)
-            .map(|n| {
+            .flat_map(|n| {
                 let region = sink.spec().units.region(&sink.spec().units.index(n)).unwrap();
                 let mut part = Pixels::zeroed(ArraySpec { shape: region.shape(), ..array });
                 copy_region(whole.as_ref(), &PerAxis::splat(0), &mut part.as_mut(), &region.origin(), &region).unwrap();
                 let mut writer = sink.begin(sink.spec().units.index(n), &WriteContext { pool: &pool }).unwrap();
                 writer.write(&region, part.as_ref()).unwrap();
-                writer.finish().unwrap()
+                writer.finish(true).unwrap()
             })
             .collect();
         let units: Vec<StoredUnit> = receipts.iter().map(StoredUnit::from).collect();

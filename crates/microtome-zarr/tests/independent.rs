@@ -148,7 +148,7 @@ fn fill(output: &ZarrOutput, array: usize) -> Vec<StoredUnit> {
         copy_region(pixels.as_ref(), &PerAxis::splat(0), &mut part.as_mut(), &region.origin(), &region).unwrap();
         let mut writer = sink.begin(unit, &WriteContext { pool: &pool }).unwrap();
         writer.write(&region, part.as_ref()).unwrap();
-        let receipt = writer.finish().unwrap();
+        let receipt = writer.finish(true).unwrap().remove(0);
         units.push(StoredUnit::from(&receipt));
         output.settle(&[(array, receipt)]).unwrap();
     }

@@ -126,7 +126,7 @@ fn a_level_is_read_back_while_the_next_is_written() {
         let region = sink.spec().units.region(&unit).unwrap();
         let mut writer = sink.begin(unit, &WriteContext { pool: &pool }).unwrap();
         writer.write(&region, cut(&pixels, &region).as_ref()).unwrap();
-        output.settle(&[(0, writer.finish().unwrap())]).unwrap();
+        output.settle(&[(0, writer.finish(true).unwrap().remove(0))]).unwrap();
     }
     contract::reader(output.reopen(0).unwrap().as_ref(), 5);
     let half = array.shape.region().with(Axis::Y, 7, 33);

@@ -131,7 +131,7 @@ fn scratch_is_bounded_where_every_stored_chunk_is_begun_before_one_is_whole() {
         let row = array.shape.region().with(microtome_array::Axis::Y, y, y + 1);
         writer.write(&row, cut(&pixels, &row).as_ref()).unwrap();
     }
-    writer.finish().unwrap();
+    writer.finish(true).unwrap();
     let (peak, most) =
         (pool.stats().peak_lent, sink.array(0).scratch_bytes(&Shape::new([1, 1, 1, 1, 24 * 301, 1]).unwrap()));
     assert!(peak >= 24 * 301 * 301 * 2, "every chunk is open at once: {peak}");
@@ -220,7 +220,7 @@ fn a_unit_without_all_of_its_pixels_is_an_error() {
     let half = sink.array(0).spec().array.shape.region().with(microtome_array::Axis::Y, 0, 4);
     let array = ArraySpec { shape: half.shape(), dtype: PixelType::U8 };
     writer.write(&half, PixelsRef::new(array, &[1; 32]).unwrap()).unwrap();
-    assert!(matches!(writer.finish(), Err(WriteError::Encode { .. })));
+    assert!(matches!(writer.finish(true), Err(WriteError::Encode { .. })));
 }
 
 #[test]

@@ -48,9 +48,16 @@ fn write_array(output: &dyn Output, array: usize, round: usize) -> Vec<Receipt> 
     let pixels = sample(spec.array);
     misuse(sink, &pixels);
     let mut receipts: Vec<Receipt> = Vec::new();
+    let holed = |n: u64| n == 1;
     for n in 0..spec.units.count() {
         let n = if round.is_multiple_of(2) { n } else { spec.units.count() - 1 - n };
-        receipts.push(write_unit(sink, &pixels, n, &box_shape(&spec.units, &spec.part, round)));
+        receipts.extend(write_unit(sink, &pixels, (n, !holed(n)), &box_shape(&spec.units, &spec.part, round)));
+    }
+    assert_eq!(receipts.len() as u64, spec.units.count(), "every unit has one receipt when all have ended");
+    for receipt in &receipts {
+        let n = spec.units.linear(&receipt.unit);
+        let bytes = spec.units.region(&receipt.unit).expect("a unit of the grid").shape().bytes(spec.array.dtype);
+        assert_eq!((receipt.pixel_bytes, receipt.whole), (bytes, !holed(n)), "the receipt of unit {n} is its own");
     }
     for batch in receipts.chunks(3) {
         let batch: Vec<(usize, Receipt)> = batch.iter().map(|r| (array, r.clone())).collect();
@@ -92,7 +99,7 @@ fn box_shape(units: &ChunkGrid, part: &Shape, round: usize) -> Shape {
     Shape::new(extents.0).expect("a box is no larger than its unit")
 }
 
-fn write_unit(sink: &dyn Sink, pixels: &Pixels, n: u64, box_shape: &Shape) -> Receipt {
+fn write_unit(sink: &dyn Sink, pixels: &Pixels, (n, whole): (u64, bool), box_shape: &Shape) -> Vec<Receipt> {
     let spec = sink.spec();
     let unit = spec.units.index(n);
     let region = spec.units.region(&unit).expect("the unit is in the grid");
@@ -102,13 +109,12 @@ fn write_unit(sink: &dyn Sink, pixels: &Pixels, n: u64, box_shape: &Shape) -> Re
         let part = cut(pixels.as_ref(), &piece);
         writer.write(&piece, part.as_ref()).expect("a box is written");
     }
-    let receipt = writer.finish().expect("a whole unit ends");
+    let receipts = writer.finish(whole).expect("a unit that has all its pixels ends");
     let stats = pool.stats();
     let most = sink.scratch_bytes(box_shape);
     assert!(stats.peak_lent <= most, "boxes {box_shape}: {} bytes lent, {most} announced", stats.peak_lent);
     assert_eq!(stats.lent, 0, "scratch buffers go back");
-    assert_eq!((receipt.unit, receipt.pixel_bytes), (unit, region.shape().bytes(spec.array.dtype)));
-    receipt
+    receipts
 }
 
 /// The boxes of a region in C order, counted from its first pixel.

@@ -65,7 +65,7 @@ pub struct ZarrOutput {
 /// let pool = BufferPool::new(1 << 20);
 /// let mut writer = sink.begin(sink.spec().units.index(0), &WriteContext { pool: &pool })?;
 /// writer.write(&array.shape.region(), PixelsRef::new(array, &[7; 24])?)?;
-/// let receipt = writer.finish()?;
+/// let receipt = writer.finish(true)?.remove(0);
 /// assert_eq!(receipt.pixel_bytes, 24);
 /// let units = [vec![(&receipt).into()]];
 /// output.settle(&[(0, receipt)])?;

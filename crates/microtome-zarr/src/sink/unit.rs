@@ -252,7 +252,7 @@ impl UnitWriter for ZarrUnit<'_> {
         self.grid.covering(region).iter().try_for_each(|index| self.piece(&index, region, &pixels))
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Receipt, WriteError> {
+    fn finish(mut self: Box<Self>, whole: bool) -> Result<Vec<Receipt>, WriteError> {
         if self.turn != self.mine.count() {
             return Err(self.misuse("never gets all of its pixels"));
         }
@@ -264,7 +264,7 @@ impl UnitWriter for ZarrUnit<'_> {
         if let Some(file) = file {
             self.sink.building.keep(self.sink.number, unit, file);
         }
-        Ok(Receipt { unit, pixel_bytes, stored_bytes, crc32c })
+        Ok(vec![Receipt { unit, pixel_bytes, stored_bytes, crc32c, whole }])
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn write_all(output: &dyn Output, pixels: &Pixels, threads: usize) ->
                     let region = units.region(&units.index(n)).unwrap();
                     let mut writer = sink.begin(units.index(n), &WriteContext { pool: &pool }).unwrap();
                     writer.write(&region, cut(pixels, &region).as_ref()).unwrap();
-                    receipts.lock().unwrap().push(writer.finish().unwrap());
+                    receipts.lock().unwrap().extend(writer.finish(true).unwrap());
                 }
             });
         }
