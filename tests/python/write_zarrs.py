@@ -11,14 +11,17 @@ sha256), `scale` and `units` (in the order of `axes`) and `channels`.
 
 import itertools
 import json
+import lzma
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import numcodecs
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
+from zarr.codecs import numcodecs as v3
 
 import pixels
 from write_matrix import picture
@@ -30,6 +33,8 @@ SHAPE, CHUNKS = (5, 37, 53), (2, 16, 20)
 # Threads would put the blocks of a Blosc chunk in the order in which they happened to finish.
 numcodecs.blosc.use_threads = False
 numcodecs.blosc.set_nthreads(1)
+# That names of numcodecs in Zarr v3 are no standard is why they are written here.
+warnings.simplefilter("ignore")
 
 
 def data_of(name, shape, dtype):
@@ -50,10 +55,12 @@ class Matrix:
         self.entries = []
 
     def array(
-        self, words, *, zarr_format, dtype="uint16", big=False, shape=SHAPE, chunks=CHUNKS, holes=False, **options
+        self, words, *, zarr_format, dtype="uint16", big=False, shape=SHAPE, chunks=CHUNKS, holes=False, lossy=False,
+        **options
     ):  # fmt: skip
-        """A plain array; with `holes` a part of its chunks is never written and holds the fill value."""
-        name = f"{len(self.entries):02}-v{zarr_format}-{dtype}{'-big' * big}-{words.replace(' ', '-')}.zarr"
+        """A plain array; with `holes` a part of its chunks is never written and holds the fill value; what a `lossy`
+        codec leaves is what zarr-python reads back."""
+        name = f"{len(self.entries):03}-v{zarr_format}-{dtype}{'-big' * big}-{words.replace(' ', '-')}.zarr"
         data = data_of(name, shape, dtype)
         stored = np.dtype(dtype).newbyteorder(">") if big and zarr_format == 2 else np.dtype(dtype)
         if big and zarr_format == 3:
@@ -69,7 +76,8 @@ class Matrix:
             data = self.write_with_holes(array, data)
         else:
             array[...] = data
-        self.add(name, "array", words, zarr.open_array(self.folder / name, mode="r"), data, {"axes": None})
+        stored = zarr.open_array(self.folder / name, mode="r")
+        self.add(name, "array", words, stored, stored[...] if lossy else data, {"axes": None})
 
     def write_with_holes(self, array, data):
         """Writes every third chunk alone and leaves out the last shards; returns what a reader must find."""
@@ -85,7 +93,7 @@ class Matrix:
     def image(self, words, *, version, axes, shape, levels=1, dtype="uint16", chunks=None, channels=(), **options):
         """An OME-Zarr of version 0.4 or 0.5 with `levels` levels, each half as large as the one before."""
         zarr_format = {"0.4": 2, "0.5": 3}[version]
-        name = f"{len(self.entries):02}-ome-{version}-{axes.lower()}-{words.replace(' ', '-')}.zarr"
+        name = f"{len(self.entries):03}-ome-{version}-{axes.lower()}-{words.replace(' ', '-')}.zarr"
         arrays = [data_of(name, shape, dtype)]
         for _ in range(1, levels):
             arrays.append(arrays[-1][..., ::2, ::2])
@@ -171,6 +179,85 @@ def build_v2(matrix):
     matrix.array("all one chunk", zarr_format=2, shape=(3, 4), chunks=(3, 4), compressors=None)
 
 
+def build_v2_filters(matrix):
+    """Codecs that compute, check or are rare, alone and in chains, in both orders of axes and bytes."""
+    zlib = numcodecs.Zlib(level=1)
+    raw = [{"id": lzma.FILTER_DELTA, "dist": 2}, {"id": lzma.FILTER_LZMA2, "preset": 1}]
+    for words, codec in {
+        "lz4": numcodecs.LZ4(),
+        "lzma": numcodecs.LZMA(preset=1),
+        "lzma alone": numcodecs.LZMA(format=lzma.FORMAT_ALONE, preset=9),
+        "lzma raw": numcodecs.LZMA(format=lzma.FORMAT_RAW, filters=raw),
+    }.items():
+        matrix.array(words, zarr_format=2, compressors=codec)
+    for words, filters in {
+        "crc32": [numcodecs.CRC32()],
+        "crc32c start": [numcodecs.CRC32C(location="start")],
+        "adler32": [numcodecs.Adler32()],
+        "adler32 end": [numcodecs.Adler32(location="end")],
+        "fletcher32": [numcodecs.Fletcher32()],
+        "shuffle": [numcodecs.Shuffle(elementsize=2)],
+        "shuffle fletcher32": [numcodecs.Shuffle(elementsize=2), numcodecs.Fletcher32()],
+        "delta": [numcodecs.Delta(dtype="<u2")],
+        "delta shuffle": [numcodecs.Delta(dtype="<u2"), numcodecs.Shuffle(elementsize=2)],
+    }.items():
+        matrix.array(words, zarr_format=2, filters=filters, compressors=zlib)
+    for dtype, stored in {"<i4": None, ">u2": None, "|u1": "|u1", "<u2": "<i4", "<f4": None, "<f8": None}.items():
+        name, is_big = np.dtype(dtype).name, dtype[0] == ">"
+        for order in "CF":
+            delta = numcodecs.Delta(dtype=dtype, astype=stored)
+            words = f"delta of {np.dtype(stored or dtype).name} order {order}"
+            matrix.array(words, zarr_format=2, dtype=name, big=is_big, order=order, lossy=name.startswith("f"),
+                         filters=[delta], compressors=zlib)  # fmt: skip
+    for dtype, scale, offset, stored in [
+        ("<u2", 1, 100, "<u2"), ("<f4", 4, -7, "<i4"), ("<f8", 0.5, 0.25, ">i2"), ("<i4", 2, 3, "<i8"),
+    ]:  # fmt: skip
+        codec = numcodecs.FixedScaleOffset(scale=scale, offset=offset, dtype=dtype, astype=stored)
+        name = np.dtype(dtype).name
+        matrix.array(f"scaled {scale}", zarr_format=2, dtype=name, lossy=True, filters=[codec], compressors=zlib)
+    bits = [numcodecs.PackBits()]
+    matrix.array("packbits", zarr_format=2, dtype="bool", filters=bits, compressors=None)
+    matrix.array("packbits order F", zarr_format=2, dtype="bool", order="F", filters=bits, compressors=zlib)
+    matrix.array("packbits odd", zarr_format=2, dtype="bool", chunks=(1, 3, 7), filters=bits, compressors=zlib)
+    typed = numcodecs.AsType(encode_dtype="<i4", decode_dtype="<u2")
+    matrix.array("astype", zarr_format=2, filters=[typed], compressors=zlib)
+    for words, codec in {"bitround": numcodecs.BitRound(keepbits=5), "quantize": numcodecs.Quantize(2, "<f4")}.items():
+        matrix.array(words, zarr_format=2, dtype="float32", lossy=True, filters=[codec], compressors=zlib)
+
+
+def build_v3_numcodecs(matrix):
+    """The names of numcodecs in Zarr v3, alone, in chains and within shards. What it writes with a filter before
+    big-endian bytes zarr-python 3.1.6 does not read back itself."""
+    sharded = {"chunks": (1, 8, 10), "shards": (2, 16, 20)}
+    delta = v3.Delta(dtype="<u2")
+    for words, codecs in {
+        "lz4": v3.LZ4(),
+        "lzma": v3.LZMA(preset=1),
+        "bz2": v3.BZ2(level=1),
+        "zlib": v3.Zlib(level=1),
+        "gzip": v3.GZip(level=1),
+        "zstd": v3.Zstd(level=1),
+        "blosc": v3.Blosc(cname="lz4", clevel=5, shuffle=1),
+        "shuffle zlib": [v3.Shuffle(elementsize=2), v3.Zlib(level=1)],
+        "adler32": [v3.Zlib(level=1), v3.Adler32()],
+        "crc32": v3.CRC32(),
+        "crc32c": v3.CRC32C(),
+        "fletcher32": v3.Fletcher32(),
+    }.items():
+        matrix.array(f"numcodecs {words}", zarr_format=3, compressors=codecs)
+        matrix.array(f"sharded numcodecs {words}", zarr_format=3, **sharded, compressors=codecs)
+    matrix.array("delta", zarr_format=3, filters=delta, compressors=ZstdCodec(level=1))
+    matrix.array("sharded delta", zarr_format=3, **sharded, filters=delta, compressors=ZstdCodec(level=1))
+    matrix.array("transpose zlib", zarr_format=3, big=True, filters=TransposeCodec(order=(1, 2, 0)),
+                 compressors=[v3.Shuffle(elementsize=2), v3.Zlib(level=1)])  # fmt: skip
+    matrix.array("sharded transpose", zarr_format=3, **sharded, filters=TransposeCodec(order=(2, 1, 0)),
+                 compressors=v3.LZ4())  # fmt: skip
+    scaled = v3.FixedScaleOffset(scale=4, offset=-7, dtype="<f4", astype="<i2")
+    matrix.array("scaled 4", zarr_format=3, dtype="float32", lossy=True, filters=scaled, compressors=None)
+    rounded = v3.BitRound(keepbits=5)
+    matrix.array("bitround", zarr_format=3, dtype="float64", lossy=True, filters=rounded, compressors=v3.LZ4())
+
+
 def build_v3(matrix):
     """Types, codecs and shards of Zarr v3."""
     zstd = ZstdCodec(level=1)
@@ -201,10 +288,21 @@ def build_sharded(matrix, zstd):
     matrix.array("sharded none", **sharded, compressors=None, dtype="float32")
     matrix.array("sharded blosc", **sharded, compressors=BloscCodec(cname="zstd", typesize=4), dtype="uint32")
     matrix.array("sharded holes", **sharded, compressors=zstd, holes=True, fill_value=3)
+    for number, dtype in enumerate(TYPES):
+        codecs = [zstd, None, BloscCodec(cname="lz4", typesize=1)][number % 3]
+        matrix.array("sharded type", **sharded, compressors=codecs, dtype=dtype, holes=number % 2 == 0, fill_value=1)
     inner = {"chunk_shape": (1, 8, 10), "codecs": [BytesCodec(endian="big"), zstd]}
     for place in ("start", "end"):
         codec = ShardingCodec(**inner, index_location=place)
         matrix.array(f"sharded index {place}", zarr_format=3, chunks=(2, 16, 20), serializer=codec, compressors=None)
+        for index in ("little", "big"):
+            codec = ShardingCodec(**inner, index_location=place, index_codecs=[BytesCodec(endian=index)])
+            matrix.array(f"sharded {index} index {place}", zarr_format=3, chunks=(2, 16, 20), serializer=codec,
+                         compressors=None)  # fmt: skip
+        deep = ShardingCodec(chunk_shape=(2, 16, 20), codecs=[ShardingCodec(**inner, index_location=place)])
+        matrix.array(f"shards in shards {place}", zarr_format=3, chunks=(4, 32, 40), serializer=deep, compressors=None)
+        matrix.array(f"shards in shards holes {place}", zarr_format=3, chunks=(4, 32, 40), serializer=deep,
+                     compressors=None, holes=True, fill_value=5)  # fmt: skip
 
 
 def build_images(matrix):
@@ -229,7 +327,9 @@ def main():
     folder.mkdir(parents=True)
     matrix = Matrix(folder)
     build_v2(matrix)
+    build_v2_filters(matrix)
     build_v3(matrix)
+    build_v3_numcodecs(matrix)
     build_images(matrix)
     (folder / "manifest.json").write_text(json.dumps(matrix.entries, indent=1) + "\n", encoding="utf-8")
     print(f"{len(matrix.entries)} arrays and images in {folder}")

@@ -63,6 +63,10 @@ fn sharded(inner: Value, more: Value) -> Value {
     json!([{"name": "sharding_indexed", "configuration": configuration}])
 }
 
+fn shards_in_shards(depth: u32) -> Value {
+    (0..depth).fold(json!([{"name": "bytes"}]), |inner, _| sharded(json!([1, 1]), json!({"codecs": inner})))
+}
+
 fn multiscales(axes: Value, datasets: Value) -> Value {
     json!({"multiscales": [{"version": "0.4", "axes": axes, "datasets": datasets}]})
 }
@@ -181,7 +185,11 @@ fn what_is_not_read_is_named_with_its_array() {
     let cases = [
         (codecs(json!([{"name": "bytes"}, {"name": "lz77"}])), "lz77"),
         (codecs(json!([{"name": "numcodecs.zfpy"}])), "zfpy"),
-        (codecs(sharded(json!([1, 1]), json!({"codecs": sharded(json!([1, 1]), json!({}))}))), "shard within a shard"),
+        (
+            codecs(json!([{"name": "numcodecs.delta", "configuration": {"dtype": "|u1"}},
+                       {"name": "transpose", "configuration": {"order": [1, 0]}}, {"name": "bytes"}])),
+            "transpose",
+        ),
         (codecs(sharded(json!([1, 1]), json!({"index_codecs": [{"name": "gzip"}]}))), "gzip"),
         (with(array(), "data_type", json!("string")), "string"),
         (with(array(), "data_type", json!({"name": "struct"})), "struct"),
@@ -234,6 +242,9 @@ fn what_is_too_much_is_refused_when_opened() {
         v3(json!([4, 4]), json!([1u64 << 16, 1u64 << 15]), bytes()),
         v3(json!([1u64 << 20, 1u64 << 20]), json!([2, 2]), bytes()),
         v3(json!([4, 4]), json!([1u64 << 20, 1u64 << 20]), sharded(json!([1, 1]), json!({}))),
+        // An index of 64 MiB and one chunk more.
+        v3(json!([4, 4]), json!([1u64, (1u64 << 22) + 1]), sharded(json!([1, 1]), json!({}))),
+        v3(json!([4, 4]), json!([1, 1]), shards_in_shards(9)),
         with(v3(json!([4, 4]), json!([2, 2]), bytes()), "attributes", nested),
     ];
     for document in cases {
@@ -297,6 +308,58 @@ fn tiles_of_a_shard_may_be_missing_and_lie_in_any_order() {
     assert_eq!(storage.shard, Some(Shape::new([1, 1, 1, 4, 4, 1]).unwrap()));
     assert_eq!(whole(&reader, 0).unwrap(), [1, 2, 7, 7, 3, 4, 7, 7, 5, 6, 7, 7, 7, 8, 7, 7]);
     contract::reader(&reader, 2);
+}
+
+#[test]
+fn codecs_before_big_endian_bytes_compute_with_pixels() {
+    let codecs = json!([{"name": "numcodecs.delta", "configuration": {"dtype": "<u2", "astype": "<i4"}},
+                        {"name": "bytes", "configuration": {"endian": "big"}}]);
+    let array = with(v3(json!([1, 3]), json!([1, 3]), codecs), "data_type", json!("uint16"));
+    let stored: Vec<u8> = [300i32, -45, 1].into_iter().flat_map(i32::to_be_bytes).collect();
+    let folder = Folder::new().json("zarr.json", &array).put("c/0/0", stored);
+    let expected: Vec<u8> = [300u16, 255, 256].into_iter().flat_map(u16::to_ne_bytes).collect();
+    assert_eq!(whole(&folder.open().unwrap(), 0).unwrap(), expected);
+}
+
+#[test]
+fn booleans_may_be_packed_in_place_of_bytes() {
+    let codecs = json!([{"name": "packbits", "configuration": {"padding_encoding": "first_byte"}}]);
+    let array = with(v3(json!([2, 5]), json!([2, 5]), codecs), "data_type", json!("bool"));
+    let array = with(array, "fill_value", json!(false));
+    let folder = Folder::new().json("zarr.json", &array).put("c/0/0", [6, 0b1001_0110, 0b11]);
+    assert_eq!(whole(&folder.open().unwrap(), 0).unwrap(), [0, 1, 1, 0, 1, 0, 0, 1, 1, 1]);
+}
+
+#[test]
+fn of_a_shard_in_a_shard_only_the_chunks_asked_for_are_read() {
+    const NONE: [u64; 2] = [u64::MAX; 2];
+    let index = |entries: [[u64; 2]; 4]| entries.iter().flatten().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+    // 8 × 8 pixels: shards of 4 × 4 with their index before, of chunks of 2 × 2.
+    let inner = |pixels: [u8; 3]| {
+        let chunks = pixels.iter().flat_map(|&p| [p; 4]).collect::<Vec<u8>>();
+        [index([[64, 4], [68, 4], NONE, [72, 4]]), chunks].concat()
+    };
+    let parts = [inner([1, 2, 3]), inner([4, 5, 6])].concat();
+    let (len, big) = (parts.len() as u64 / 2, json!([{"name": "bytes", "configuration": {"endian": "big"}}]));
+    let file = [parts, index([NONE, [0, len], [len, len], NONE])].concat();
+    let inner = sharded(json!([2, 2]), json!({"index_location": "start", "index_codecs": big}));
+    let codecs = sharded(json!([4, 4]), json!({"codecs": inner, "index_codecs": big}));
+    let folder = Folder::new().json("zarr.json", &v3(json!([8, 8]), json!([8, 8]), codecs)).put("c/0/0", &file);
+    let reader = folder.open().unwrap();
+    let rows = whole(&reader, 0).unwrap();
+    assert_eq!(rows[..8], [7, 7, 7, 7, 1, 1, 2, 2]);
+    assert_eq!(rows[16..24], [7, 7, 7, 7, 7, 7, 3, 3]);
+    assert_eq!(rows[56..], [7, 7, 6, 6, 7, 7, 7, 7]);
+    contract::reader(&reader, 4);
+
+    let reader = folder.open().unwrap();
+    let region = reader.info().scenes[0].shape().region().with(microtome_array::Axis::Y, 6, 8);
+    let region = region.with(microtome_array::Axis::X, 2, 4);
+    let (pool, spec) = (BufferPool::new(0), reader.info().scenes[0].dtype);
+    let mut out = Pixels::zeroed(microtome_array::ArraySpec { shape: region.shape(), dtype: spec });
+    let context = ReadContext { pool: &pool };
+    let count = reader.read(Place::default(), &region, &mut out.as_mut(), &context).unwrap();
+    assert_eq!((out.as_ref().bytes(), count.fetched), (&[6; 4][..], 64 + 64 + 4));
 }
 
 #[test]

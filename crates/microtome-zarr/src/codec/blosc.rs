@@ -18,12 +18,13 @@ pub(crate) enum Inner {
     BloscLz,
     Lz4,
     Lz4Hc,
+    Snappy,
     Zlib,
     Zstd,
 }
 
 impl Inner {
-    const ALL: [Inner; 5] = [Inner::BloscLz, Inner::Lz4, Inner::Lz4Hc, Inner::Zlib, Inner::Zstd];
+    const ALL: [Inner; 6] = [Inner::BloscLz, Inner::Lz4, Inner::Lz4Hc, Inner::Snappy, Inner::Zlib, Inner::Zstd];
 
     /// Blosc's name.
     pub(crate) const fn name(self) -> &'static str {
@@ -31,6 +32,7 @@ impl Inner {
             Inner::BloscLz => "blosclz",
             Inner::Lz4 => "lz4",
             Inner::Lz4Hc => "lz4hc",
+            Inner::Snappy => "snappy",
             Inner::Zlib => "zlib",
             Inner::Zstd => "zstd",
         }
@@ -41,6 +43,7 @@ impl Inner {
             Inner::BloscLz => BloscCompressor::BloscLZ,
             Inner::Lz4 => BloscCompressor::LZ4,
             Inner::Lz4Hc => BloscCompressor::LZ4HC,
+            Inner::Snappy => BloscCompressor::Snappy,
             Inner::Zlib => BloscCompressor::Zlib,
             Inner::Zstd => BloscCompressor::Zstd,
         }

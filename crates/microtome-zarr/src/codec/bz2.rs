@@ -48,8 +48,4 @@ impl Codec for Bz2 {
             _ => Err(damage(format_args!("decodes to more than the {at} bytes expected"))),
         }
     }
-
-    fn encode(&self, _decoded: &[u8], _out: &mut [u8], _tools: &mut Tools) -> Result<usize, Damage> {
-        Err(damage("microtome reads bz2 and does not write it"))
-    }
 }

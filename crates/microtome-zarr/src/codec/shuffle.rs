@@ -10,8 +10,10 @@ struct Shuffle {
     size: usize,
 }
 
-pub(super) fn build(_element: usize, parameters: &Value) -> Result<Box<dyn Codec>, String> {
-    match integer(parameters, "elementsize").unwrap_or(4) {
+/// Without a size the default of numcodecs; where it is `null`, the pixel's.
+pub(super) fn build(element: usize, parameters: &Value) -> Result<Box<dyn Codec>, String> {
+    let unsaid = if parameters.get("elementsize").is_some() { element as i64 } else { 4 };
+    match integer(parameters, "elementsize").unwrap_or(unsaid) {
         size @ 1..=256 => Ok(Box::new(Shuffle { size: size as usize })),
         size => Err(format!("an element of {size} bytes cannot be shuffled")),
     }

@@ -6,6 +6,9 @@ use microtome_io::{Limits, StorageInfo, StorageKind};
 use super::axes::{AxisMap, canonical, shape};
 use super::meta::{ArrayMeta, Problem};
 
+/// Most bytes of the index of a shard, which is held as long as its chunks are read: four million chunks.
+const MOST_INDEX: u64 = 64 << 20;
+
 /// A stored array.
 #[derive(Debug)]
 pub(super) struct Level {
@@ -28,11 +31,11 @@ impl Level {
         let spec = ArraySpec { shape: shape(&map, &meta.shape)?, dtype: meta.dtype };
         let plane = spec.shape.get(Axis::Y) * spec.shape.get(Axis::X);
         let tile_bytes = meta.tile_bytes().unwrap_or(u64::MAX);
-        let index_bytes = if meta.shard.is_some() { meta.index_bytes() } else { 0 };
+        let index_bytes = (0..meta.shards.len()).map(|depth| meta.index_bytes(depth)).max().unwrap_or(0);
         for (what, found, limit) in [
             ("the number of pixels of a plane", plane, limits.plane_pixels),
             ("the size of a decoded chunk in bytes", tile_bytes, limits.tile_bytes),
-            ("the size of a shard's index in bytes", index_bytes, limits.tile_bytes),
+            ("the size of a shard's index in bytes", index_bytes, MOST_INDEX.min(limits.tile_bytes)),
         ] {
             if found > limit {
                 return Err(Problem::Over { what, found, limit });
@@ -62,7 +65,7 @@ impl Level {
     }
 
     pub(super) fn storage(&self) -> StorageInfo {
-        let sharded = self.meta.shard.is_some();
+        let sharded = !self.meta.shards.is_empty();
         let tile = self.tiles.chunk();
         StorageInfo {
             kind: if sharded { StorageKind::Shards } else { StorageKind::Chunks },
@@ -83,10 +86,12 @@ impl Level {
         self.meta.codecs.iter().fold(self.tile_bytes as u64, |bytes, codec| codec.most_encoded(bytes))
     }
 
-    /// Position of a tile in the index of its shard, in C order of the file's axes.
-    pub(super) fn position_in_file(&self, tile: &PerAxis<u64>) -> usize {
+    /// Position of a tile in the index of the shard of some depth that holds it, in C order of the file's axes.
+    pub(super) fn position_in_shard(&self, tile: &PerAxis<u64>, depth: usize) -> usize {
+        let (whole, part) = (self.meta.whole_of(depth), &self.meta.shards[depth].part);
         let at = self.file_index(tile);
-        self.meta.tiles_in_file().zip(at).fold(0, |n, (count, i)| n * count + i % count) as usize
+        let along = at.iter().zip(&self.meta.tile).zip(whole.iter().zip(part));
+        along.fold(0, |n, ((i, tile), (whole, part))| n * (whole / part) + i * tile % whole / part) as usize
     }
 
     /// The file that holds a tile.
@@ -105,9 +110,9 @@ impl Level {
             bytes = codec.most_encoded(bytes);
             total += BufferPool::charged(bytes);
         }
-        // The index as stored is given back before a tile is read, but its numbers stay.
-        let index = if self.meta.shard.is_some() { self.meta.index_bytes() } else { 0 };
-        total.max(BufferPool::charged(index)) + index
+        // An index as stored is given back before a tile is read, but its numbers stay.
+        let indexes = (0..self.meta.shards.len()).map(|depth| self.meta.index_bytes(depth));
+        total.max(indexes.clone().map(BufferPool::charged).max().unwrap_or(0)) + indexes.sum::<u64>()
     }
 
     /// Bytes that codecs take by themselves while a tile is decoded.

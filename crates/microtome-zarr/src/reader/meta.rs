@@ -5,13 +5,14 @@
 use microtome_array::PixelType;
 use serde_json::Value;
 
+use super::chain::{Chain, Shard, chain};
 use super::fill;
 use crate::codec::{self, Codec};
 
 /// More dimensions than any image has.
 const MOST_RANK: usize = 32;
 /// More codecs than any chain has.
-const MOST_CODECS: usize = 16;
+pub(super) const MOST_CODECS: usize = 16;
 
 /// What keeps an array from being read.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,17 +53,11 @@ pub(super) struct ArrayMeta {
     pub(super) order: Vec<usize>,
     /// From bytes to bytes, in the order of encoding.
     pub(super) codecs: Vec<Box<dyn Codec>>,
-    pub(super) shard: Option<Shard>,
+    /// Shards in shards, outermost first; none where a file is one chunk.
+    pub(super) shards: Vec<Shard>,
     pub(super) keys: Keys,
     /// Names of the axes in Zarr v3's own metadata.
     pub(super) names: Vec<Option<String>>,
-}
-
-/// How the index of a shard is stored.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shard {
-    pub(super) at_end: bool,
-    pub(super) checksum: bool,
 }
 
 /// How chunks are named.
@@ -93,8 +88,11 @@ impl ArrayMeta {
         if self.outer.iter().chain(&self.tile).any(|&n| n == 0) {
             return Err("a chunk of extent 0 holds nothing".into());
         }
-        if self.outer.iter().zip(&self.tile).any(|(o, t)| o % t != 0) {
-            return Err(format!("shards of {:?} are not made of whole chunks of {:?}", self.outer, self.tile).into());
+        let parts = self.shards.iter().map(|shard| &shard.part);
+        for (whole, part) in std::iter::once(&self.outer).chain(parts.clone()).zip(parts) {
+            if part.len() != rank || part.contains(&0) || whole.iter().zip(part).any(|(w, p)| w % p != 0) {
+                return Err(format!("shards of {whole:?} are not made of whole chunks of {part:?}").into());
+            }
         }
         if self.outer.iter().try_fold(32u64, |n, &extent| n.checked_mul(extent)).is_none() {
             return Err(format!("chunks of {:?} are too large to be counted", self.outer).into());
@@ -112,10 +110,16 @@ impl ArrayMeta {
         self.outer.iter().zip(&self.tile).map(|(outer, tile)| outer / tile)
     }
 
-    /// Bytes of the index of a shard, with its checksum.
-    pub(super) fn index_bytes(&self) -> u64 {
-        let sum = self.shard.map_or(0, |s| if s.checksum { 4 } else { 0 });
-        16 * self.tiles_in_file().product::<u64>() + sum
+    /// Extents of what a shard of some depth is cut from, outermost 0: the file's, or those of the shard round it.
+    pub(super) fn whole_of(&self, depth: usize) -> &[u64] {
+        if depth == 0 { &self.outer } else { &self.shards[depth - 1].part }
+    }
+
+    /// Bytes of the index of a shard of some depth, with its checksum.
+    pub(super) fn index_bytes(&self, depth: usize) -> u64 {
+        let shard = &self.shards[depth];
+        let parts: u64 = self.whole_of(depth).iter().zip(&shard.part).map(|(whole, part)| whole / part).product();
+        16 * parts + if shard.checksum { 4 } else { 0 }
     }
 
     /// The codecs in words: `blosc(lz4)`.
@@ -139,7 +143,7 @@ impl Keys {
     }
 }
 
-fn extents(value: Option<&Value>, what: &str) -> Result<Vec<u64>, Problem> {
+pub(super) fn extents(value: Option<&Value>, what: &str) -> Result<Vec<u64>, Problem> {
     let list = value.and_then(Value::as_array).ok_or_else(|| format!("{what} is missing or no list"))?;
     let numbers: Option<Vec<u64>> = list.iter().map(Value::as_u64).collect();
     let numbers = numbers.ok_or_else(|| format!("{what} holds something that is no whole number"))?;
@@ -147,7 +151,7 @@ fn extents(value: Option<&Value>, what: &str) -> Result<Vec<u64>, Problem> {
     Ok(numbers)
 }
 
-fn within(what: &'static str, found: usize, limit: usize) -> Result<(), Problem> {
+pub(super) fn within(what: &'static str, found: usize, limit: usize) -> Result<(), Problem> {
     if found <= limit { Ok(()) } else { Err(Problem::Over { what, found: found as u64, limit: limit as u64 }) }
 }
 
@@ -185,14 +189,14 @@ fn v2(document: &Value) -> Result<ArrayMeta, Problem> {
         fill: fill::parse(document.get("fill_value"), dtype)?,
         order,
         codecs: codecs.collect::<Result<_, Problem>>()?,
-        shard: None,
+        shards: Vec::new(),
         keys: Keys { prefix: false, separator: separator(document.get("dimension_separator"), '.')? },
         names: vec![None; shape.len()],
         shape,
     })
 }
 
-fn unknown(name: &str, why: &str) -> Problem {
+pub(super) fn unknown(name: &str, why: &str) -> Problem {
     Problem::Unread(format!("the codec {name:?} ({why}; known are {})", codec::known()))
 }
 
@@ -240,20 +244,16 @@ fn v3(document: &Value) -> Result<ArrayMeta, Problem> {
     let names = document.get("dimension_names").and_then(Value::as_array);
     let names =
         names.map_or_else(|| vec![None; shape.len()], |n| n.iter().map(|v| v.as_str().map(str::to_owned)).collect());
-    let chain = chain(document.get("codecs"), shape.len(), dtype)?;
-    let (tile, chain, shard) = match chain.shard {
-        None => (outer.clone(), chain, None),
-        Some((tile, inner, shard)) => (tile, *inner, Some(shard)),
-    };
+    let Chain { order, big_endian, codecs, shards } = chain(document.get("codecs"), shape.len(), dtype)?;
     Ok(ArrayMeta {
+        tile: shards.last().map_or_else(|| outer.clone(), |shard| shard.part.clone()),
         outer,
-        tile,
         dtype,
-        big_endian: chain.big_endian,
+        big_endian,
         fill: fill::parse(document.get("fill_value"), dtype)?,
-        order: chain.order,
-        codecs: chain.codecs,
-        shard,
+        order,
+        codecs,
+        shards,
         keys: keys(document.get("chunk_key_encoding"))?,
         names,
         shape,
@@ -270,87 +270,8 @@ fn keys(encoding: Option<&Value>) -> Result<Keys, Problem> {
 }
 
 /// Name of an extension point, which may be a bare string.
-fn name_of(value: &Value) -> Option<&str> {
+pub(super) fn name_of(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("name").and_then(Value::as_str))
-}
-
-/// A chain of codecs, understood.
-struct Chain {
-    order: Vec<usize>,
-    big_endian: bool,
-    codecs: Vec<Box<dyn Codec>>,
-    shard: Option<(Vec<u64>, Box<Chain>, Shard)>,
-}
-
-fn chain(value: Option<&Value>, rank: usize, dtype: PixelType) -> Result<Chain, Problem> {
-    let list = value.and_then(Value::as_array).ok_or("codecs is missing or no list")?;
-    within("the number of codecs", list.len(), MOST_CODECS)?;
-    let mut out = Chain { order: (0..rank).collect(), big_endian: false, codecs: Vec::new(), shard: None };
-    let mut is_bytes = false;
-    for entry in list {
-        let name = name_of(entry).ok_or("a codec has no name")?;
-        let configuration = entry.get("configuration").unwrap_or(&Value::Null);
-        match name {
-            _ if out.shard.is_some() => return Err(Problem::Unread(format!("the codec {name:?} round a whole shard"))),
-            "transpose" if !is_bytes => out.order = transpose(configuration, &out.order)?,
-            "bytes" | "endian" if !is_bytes => {
-                out.big_endian = configuration.get("endian").and_then(Value::as_str) == Some("big");
-                is_bytes = true;
-            }
-            "sharding_indexed" if !is_bytes => {
-                if !out.order.iter().copied().eq(0..rank) {
-                    return Err(Problem::Unread("a transposed shard".to_owned()));
-                }
-                out.shard = Some(sharding(configuration, rank, dtype)?);
-                is_bytes = true;
-            }
-            "transpose" | "bytes" | "endian" | "sharding_indexed" => {
-                return Err(format!("the codec {name:?} stands behind the one that makes bytes").into());
-            }
-            _ => {
-                let codec = codec::build(name, dtype.size(), configuration).map_err(|why| unknown(name, &why))?;
-                if !is_bytes {
-                    return Err(format!("the codec {name:?} stands before \"bytes\"").into());
-                }
-                out.codecs.push(codec);
-            }
-        }
-    }
-    if is_bytes { Ok(out) } else { Err("no codec turns pixels into bytes".into()) }
-}
-
-fn transpose(configuration: &Value, before: &[usize]) -> Result<Vec<usize>, Problem> {
-    let order = extents(configuration.get("order"), "the order of transpose")?;
-    let mut seen = order.clone();
-    seen.sort_unstable();
-    if !seen.into_iter().eq(0..before.len() as u64) {
-        return Err(format!("a transpose by {order:?} is no permutation").into());
-    }
-    Ok(order.into_iter().map(|n| before[n as usize]).collect())
-}
-
-fn sharding(configuration: &Value, rank: usize, dtype: PixelType) -> Result<(Vec<u64>, Box<Chain>, Shard), Problem> {
-    let tile = extents(configuration.get("chunk_shape"), "chunk_shape of a shard")?;
-    let inner = chain(configuration.get("codecs"), rank, dtype)?;
-    if inner.shard.is_some() {
-        return Err(Problem::Unread("a shard within a shard".to_owned()));
-    }
-    let index = configuration.get("index_codecs").and_then(Value::as_array);
-    let index = index.ok_or("index_codecs of a shard is missing")?;
-    let is_big = |c: &Value| c.pointer("/configuration/endian").and_then(Value::as_str) == Some("big");
-    let names: Vec<&str> =
-        index.iter().map(|c| if is_big(c) { "big-endian bytes" } else { name_of(c).unwrap_or("?") }).collect();
-    let checksum = match names[..] {
-        ["bytes"] => false,
-        ["bytes", "crc32c"] => true,
-        _ => return Err(Problem::Unread(format!("a shard index encoded by {}", names.join(", ")))),
-    };
-    let at_end = match configuration.get("index_location").and_then(Value::as_str) {
-        None | Some("end") => true,
-        Some("start") => false,
-        Some(other) => return Err(format!("the shard index lies at {other:?}, not at \"start\" or \"end\"").into()),
-    };
-    Ok((tile, Box::new(inner), Shard { at_end, checksum }))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! decides.
 
 mod axes;
+mod chain;
 mod fill;
 mod level;
 mod meta;

@@ -51,11 +51,19 @@ pub(super) struct Tiles<'a> {
     pub(super) pool: &'a BufferPool,
 }
 
-/// A file of the level that is open, with its index if it is a shard.
+/// A file of the level that is open, with the indexes of the shards that were looked into last, outermost first.
 struct Open {
     file: PerAxis<u64>,
+    key: String,
     stored: Option<Stored>,
-    index: Option<ShardIndex>,
+    indexes: Vec<(Span, ShardIndex)>,
+}
+
+/// Where some bytes lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    at: u64,
+    len: u64,
 }
 
 /// What one read works with and has counted.
@@ -77,9 +85,9 @@ impl Tiles<'_> {
         for index in covering.iter() {
             let file = self.level.file_of(&index);
             if open.as_ref().is_none_or(|o| o.file != file) {
-                open = Some(self.open(file, &mut work.count)?);
+                open = Some(self.open(file)?);
             }
-            let Some(open) = &open else { continue };
+            let Some(open) = &mut open else { continue };
             work.missing |= open.stored.is_none();
             self.tile(open, &index, region, out, &mut work)?;
         }
@@ -101,54 +109,81 @@ impl Tiles<'_> {
         Err(ReadError::Changed { path: self.root.at(&self.level.path), why })
     }
 
-    fn open(&self, file: PerAxis<u64>, count: &mut ReadCount) -> Result<Open, ReadError> {
+    fn open(&self, file: PerAxis<u64>) -> Result<Open, ReadError> {
         let key = join(&self.level.path, &self.level.meta.keys.name(&self.level.file_index(&file)));
         let stored = self.root.file(&key)?;
-        let index = match (&stored, self.level.meta.shard) {
-            (Some(stored), Some(_)) => Some(self.index(stored, key, count)?),
-            _ => None,
-        };
-        Ok(Open { file, stored, index })
+        Ok(Open { file, key, stored, indexes: Vec::new() })
     }
 
-    fn index(&self, stored: &Stored, key: String, count: &mut ReadCount) -> Result<ShardIndex, ReadError> {
-        if let Some(index) = self.cache.get(&key) {
-            return Ok(index);
+    /// The index of the shard of some depth whose bytes are `span`.
+    fn index(&self, open: &mut Open, depth: usize, span: Span, count: &mut ReadCount) -> Result<ShardIndex, ReadError> {
+        if let Some((_, index)) = open.indexes.get(depth).filter(|(at, _)| *at == span) {
+            return Ok(Arc::clone(index));
         }
-        let checksum = self.level.meta.shard.is_some_and(|s| s.checksum);
-        let at_end = self.level.meta.shard.is_none_or(|s| s.at_end);
-        let bytes = self.level.meta.index_bytes();
-        if bytes > stored.bytes {
-            return Err(truncated(stored, "the shard index".to_owned(), 0, bytes));
-        }
-        let mut raw = self.pool.take(bytes as usize);
-        stored.read_at(raw.bytes_mut(), if at_end { stored.bytes - bytes } else { 0 })?;
-        count.fetched += bytes;
-        let (table, sum) = raw.bytes().split_at(bytes as usize / 16 * 16);
-        if checksum {
-            let (found, computed) = (u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]), crc32c::crc32c(table));
-            if found != computed {
-                let damage = Damage::Checksum { stored: found, computed };
-                return Err(corrupt(stored, "the shard index".to_owned(), &damage));
+        let key = format!("{}@{depth}@{}", open.key, span.at);
+        let index = match (self.cache.get(&key), &open.stored) {
+            (Some(index), _) => index,
+            (None, None) => return Ok(ShardIndex::default()),
+            (None, Some(stored)) => {
+                let index = self.read_index(stored, depth, span, count)?;
+                self.cache.put(key, Arc::clone(&index));
+                index
             }
-        }
-        let word = |b: &[u8]| b.try_into().map_or(0, u64::from_le_bytes);
-        let index: ShardIndex = Arc::new(table.chunks_exact(16).map(|e| [word(&e[..8]), word(&e[8..])]).collect());
-        self.cache.put(key, Arc::clone(&index));
+        };
+        open.indexes.truncate(depth);
+        open.indexes.push((span, Arc::clone(&index)));
         Ok(index)
     }
 
-    /// Offset and length of a tile in its file, or `None` if it is not stored.
-    fn place(&self, open: &Open, tile: &PerAxis<u64>) -> Option<(u64, u64)> {
-        let stored = open.stored.as_ref()?;
-        let Some(index) = &open.index else { return Some((0, stored.bytes)) };
-        let [at, len] = *index.get(self.level.position_in_file(tile))?;
-        ([at, len] != [u64::MAX; 2]).then_some((at, len))
+    fn read_index(
+        &self,
+        stored: &Stored,
+        depth: usize,
+        span: Span,
+        count: &mut ReadCount,
+    ) -> Result<ShardIndex, ReadError> {
+        let shard = &self.level.meta.shards[depth];
+        let bytes = self.level.meta.index_bytes(depth);
+        if bytes > span.len {
+            return Err(truncated(stored, "the shard index".to_owned(), Span { at: span.at, len: bytes }));
+        }
+        let mut raw = self.pool.take(bytes as usize);
+        stored.read_at(raw.bytes_mut(), if shard.at_end { span.at + span.len - bytes } else { span.at })?;
+        count.fetched += bytes;
+        let (table, sum) = raw.bytes().split_at(bytes as usize / 16 * 16);
+        if shard.checksum {
+            let (found, computed) = (u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]), crc32c::crc32c(table));
+            if found != computed {
+                let damage = Damage::Checksum { codec: "crc32c", stored: found, computed };
+                return Err(corrupt(stored, "the shard index".to_owned(), &damage));
+            }
+        }
+        let order = if shard.big_endian { u64::from_be_bytes } else { u64::from_le_bytes };
+        let word = |b: &[u8]| b.try_into().map_or(0, order);
+        Ok(Arc::new(table.chunks_exact(16).map(|e| [word(&e[..8]), word(&e[8..])]).collect()))
+    }
+
+    /// Where a tile lies in its file, or `None` if it is not stored.
+    fn place(&self, open: &mut Open, tile: &PerAxis<u64>, count: &mut ReadCount) -> Result<Option<Span>, ReadError> {
+        let Some(stored) = &open.stored else { return Ok(None) };
+        let mut span = Span { at: 0, len: stored.bytes };
+        for depth in 0..self.level.meta.shards.len() {
+            let index = self.index(open, depth, span, count)?;
+            let entry = index.get(self.level.position_in_shard(tile, depth)).copied();
+            let Some([at, len]) = entry.filter(|e| *e != [u64::MAX; 2]) else { return Ok(None) };
+            let inner = Span { at: span.at.saturating_add(at), len };
+            let end = at.checked_add(len).filter(|end| *end <= span.len);
+            if let (None, Some(stored)) = (end, &open.stored) {
+                return Err(truncated(stored, name(open, tile, inner), inner));
+            }
+            span = inner;
+        }
+        Ok(Some(span))
     }
 
     fn tile(
         &self,
-        open: &Open,
+        open: &mut Open,
         index: &PerAxis<u64>,
         region: &Region,
         out: &mut PixelsMut<'_>,
@@ -156,28 +191,26 @@ impl Tiles<'_> {
     ) -> Result<(), ReadError> {
         let Some(own) = self.level.tiles.region(index) else { return Ok(()) };
         let block = self.block(&own, region, out);
-        let (Some((at, len)), Some(stored)) = (self.place(open, index), &open.stored) else {
+        let place = self.place(open, index, &mut work.count)?;
+        let (Some(span), Some(stored)) = (place, &open.stored) else {
             let fill = self.native_fill();
             block.fill(&fill, out.bytes());
             return Ok(());
         };
-        let what = || name(open, index, at, len);
-        if at.checked_add(len).is_none_or(|end| end > stored.bytes) {
-            return Err(truncated(stored, what(), at, len));
-        }
-        if len > self.level.most_encoded() {
-            let (found, limit) = (len, self.level.most_encoded());
+        let what = || name(open, index, span);
+        if span.len > self.level.most_encoded() {
+            let (found, limit) = (span.len, self.level.most_encoded());
             let (path, location) = (stored.path.clone(), String::new());
             return Err(ReadError::OverLimit { path, what: format!("{} in bytes", what()), location, found, limit });
         }
-        work.count.fetched += len;
+        work.count.fetched += span.len;
         let direct = block.is_one_run() && block.bytes() == self.level.tile_bytes && block.from_at == 0;
         if direct {
             let target = &mut out.bytes()[block.to_at..block.to_at + self.level.tile_bytes];
-            return self.decode(stored, (at, len), target, work.tools, &what);
+            return self.decode(stored, span, target, work.tools, &what);
         }
         let mut scratch = self.pool.take(self.level.tile_bytes);
-        self.decode(stored, (at, len), scratch.bytes_mut(), work.tools, &what)?;
+        self.decode(stored, span, scratch.bytes_mut(), work.tools, &what)?;
         block.copy(scratch.bytes(), out.bytes());
         Ok(())
     }
@@ -202,7 +235,7 @@ impl Tiles<'_> {
     fn decode(
         &self,
         stored: &Stored,
-        (at, len): (u64, u64),
+        Span { at, len }: Span,
         out: &mut [u8],
         tools: &mut Tools,
         what: &dyn Fn() -> String,
@@ -269,17 +302,17 @@ impl Tiles<'_> {
 }
 
 /// What a tile is called in errors.
-fn name(open: &Open, index: &PerAxis<u64>, at: u64, len: u64) -> String {
+fn name(open: &Open, index: &PerAxis<u64>, span: Span) -> String {
     let [t, c, z, y, x] = [Axis::T, Axis::C, Axis::Z, Axis::Y, Axis::X].map(|a| index[a]);
-    let kind = if open.index.is_some() { "chunk of the shard" } else { "chunk" };
-    format!("{kind} t={t} c={c} z={z} y={y} x={x} (bytes {at}..{})", at.saturating_add(len))
+    let kind = if open.indexes.is_empty() { "chunk" } else { "chunk of the shard" };
+    format!("{kind} t={t} c={c} z={z} y={y} x={x} (bytes {}..{})", span.at, span.at.saturating_add(span.len))
 }
 
 fn corrupt(stored: &Stored, what: String, damage: &Damage) -> ReadError {
     ReadError::Corrupt { path: stored.path.clone(), what, location: String::new(), why: damage.to_string() }
 }
 
-fn truncated(stored: &Stored, what: String, offset: u64, length: u64) -> ReadError {
+fn truncated(stored: &Stored, what: String, span: Span) -> ReadError {
     let (path, location) = (stored.path.clone(), String::new());
-    ReadError::Truncated { path, what, location, offset, length, file_bytes: stored.bytes }
+    ReadError::Truncated { path, what, location, offset: span.at, length: span.len, file_bytes: stored.bytes }
 }
