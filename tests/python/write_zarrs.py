@@ -15,6 +15,7 @@ import lzma
 import shutil
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import numcodecs
@@ -114,6 +115,19 @@ class Matrix:
             "channels": [{"name": channel, "color": color} for channel, color in channels],
             "levels": [{"shape": list(data.shape), "sha256": pixels.sha256(data)} for data in arrays],
         })  # fmt: skip
+
+    def pack(self, words, number, *, compression=zipfile.ZIP_STORED, suffix="zip", top="", zip64=False):
+        """A ZIP archive of an array or image that was written before; `top` is a folder round it."""
+        entry = self.entries[number]
+        name = f"{len(self.entries):03}-{words.replace(' ', '-')}.{suffix}"
+        folder = self.folder / entry["path"]
+        with zipfile.ZipFile(self.folder / name, "w") as archive:
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                info = zipfile.ZipInfo(top + file.relative_to(folder).as_posix())
+                info.compress_type = compression
+                with archive.open(info, "w", force_zip64=zip64) as out:
+                    out.write(file.read_bytes())
+        self.entries.append(entry | {"path": name})
 
     @staticmethod
     def step(letter):
@@ -321,6 +335,17 @@ def build_images(matrix):
     matrix.image("slashes", version="0.4", **five, chunk_key_encoding=slashes, compressors=numcodecs.Zlib(level=1))
 
 
+def build_archives(matrix):
+    """ZIP archives as zipfile makes them of some of the rest."""
+    number = next(n for n, entry in enumerate(matrix.entries) if entry.get("codec") == "sharded holes")
+    image = next(n for n, entry in enumerate(matrix.entries) if entry["kind"] == "image" and entry["codec"] == "levels")
+    for kind, n in (("array", number), ("image", image)):
+        matrix.pack(f"stored {kind}", n)
+        matrix.pack(f"deflated {kind}", n, compression=zipfile.ZIP_DEFLATED)
+        matrix.pack(f"zip64 {kind}", n, suffix="ozx", zip64=True)
+        matrix.pack(f"deflated {kind} in a folder", n, compression=zipfile.ZIP_DEFLATED, top="image.zarr/")
+
+
 def main():
     folder = Path(sys.argv[1])
     shutil.rmtree(folder, ignore_errors=True)
@@ -331,6 +356,7 @@ def main():
     build_v3(matrix)
     build_v3_numcodecs(matrix)
     build_images(matrix)
+    build_archives(matrix)
     (folder / "manifest.json").write_text(json.dumps(matrix.entries, indent=1) + "\n", encoding="utf-8")
     print(f"{len(matrix.entries)} arrays and images in {folder}")
 

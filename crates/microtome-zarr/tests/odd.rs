@@ -2,83 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(clippy::needless_pass_by_value, reason = "JSON that is written in the call is given away")]
 
+mod folder;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use folder::{Folder, extents, multiscales, sharded, shards_in_shards, v2, v3, whole, with};
 use microtome_array::{BufferPool, Pixels, Shape};
-use microtome_io::{Limits, Place, ReadContext, ReadError, Reader, SceneKind, StorageKind, contract, read_region};
-use microtome_zarr::{ZarrReader, open};
+use microtome_io::{Place, ReadContext, ReadError, Reader, SceneKind, StorageKind, contract};
 use serde_json::{Value, json};
-
-/// A folder of files under construction.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Folder {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("image.zarr")
-    }
-
-    fn put(self, name: &str, bytes: impl AsRef<[u8]>) -> Folder {
-        let path = self.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-        self
-    }
-
-    fn json(self, name: &str, value: &Value) -> Folder {
-        self.put(name, value.to_string())
-    }
-
-    fn open(&self) -> Result<ZarrReader, ReadError> {
-        open(&self.path(), &Limits::default())
-    }
-}
-
-fn v2(shape: Value, chunks: Value) -> Value {
-    json!({"zarr_format": 2, "shape": shape, "chunks": chunks, "dtype": "|u1", "compressor": null, "fill_value": 7,
-           "order": "C", "filters": null})
-}
-
-fn v3(shape: Value, chunks: Value, codecs: Value) -> Value {
-    json!({"zarr_format": 3, "node_type": "array", "shape": shape, "data_type": "uint8", "fill_value": 7,
-           "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
-           "chunk_key_encoding": {"name": "default"}, "codecs": codecs})
-}
-
-fn with(mut value: Value, key: &str, entry: Value) -> Value {
-    value[key] = entry;
-    value
-}
-
-fn sharded(inner: Value, more: Value) -> Value {
-    let mut configuration = json!({"chunk_shape": inner, "codecs": [{"name": "bytes"}],
-                                   "index_codecs": [{"name": "bytes"}]});
-    for (key, value) in more.as_object().unwrap() {
-        configuration[key] = value.clone();
-    }
-    json!([{"name": "sharding_indexed", "configuration": configuration}])
-}
-
-fn shards_in_shards(depth: u32) -> Value {
-    (0..depth).fold(json!([{"name": "bytes"}]), |inner, _| sharded(json!([1, 1]), json!({"codecs": inner})))
-}
-
-fn multiscales(axes: Value, datasets: Value) -> Value {
-    json!({"multiscales": [{"version": "0.4", "axes": axes, "datasets": datasets}]})
-}
-
-fn whole(reader: &dyn Reader, scene: usize) -> Result<Vec<u8>, ReadError> {
-    let region = reader.info().scenes[scene].shape().region();
-    read_region(reader, Place { scene, level: 0 }, &region).map(|p: Pixels| p.as_ref().bytes().to_vec())
-}
-
-fn extents(reader: &ZarrReader) -> [u64; 6] {
-    reader.info().scenes[0].shape().extents()
-}
 
 #[test]
 fn an_array_alone_is_an_image_and_chunks_that_are_not_there_hold_the_fill_value() {

@@ -33,6 +33,11 @@ pub const FORMATS: &[Format] = &[
         recognise: |path, _| path.is_dir() && microtome_zarr::is_zarr(path),
         open: |path, limits| Ok(Arc::new(microtome_zarr::open(path, limits)?)),
     },
+    Format {
+        name: "a ZIP archive of a Zarr folder (.zip, .ozx)",
+        recognise: |_, head| microtome_zarr::is_zip(head),
+        open: |path, limits| Ok(Arc::new(microtome_zarr::open(path, limits)?)),
+    },
 ];
 
 /// Opens a path with the first format that recognises it.
@@ -45,7 +50,7 @@ pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Arc<dyn Reader>, Read
     }
     match FORMATS.iter().find(|f| (f.recognise)(path, &head)) {
         Some(format) => (format.open)(path, limits),
-        None => Err(ReadError::NotAnImage { path: path.to_owned(), why: unknown(metadata.is_dir(), &head) }),
+        None => Err(ReadError::NotAnImage { path: path.to_owned(), why: unknown(path, metadata.is_dir(), &head) }),
     }
 }
 
@@ -56,7 +61,11 @@ fn first_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     Ok(head)
 }
 
-fn unknown(folder: bool, head: &[u8]) -> String {
+fn unknown(path: &Path, folder: bool, head: &[u8]) -> String {
+    let images = microtome_zarr::images_in(path);
+    if let [first, ..] = &images[..] {
+        return format!("the folder holds {} images, as {first}; open one of them", images.len());
+    }
     let known: Vec<&str> = FORMATS.iter().map(|f| f.name).collect();
     let seen = if folder {
         "the folder holds no zarr.json, .zgroup or .zarray".to_owned()
@@ -66,5 +75,5 @@ fn unknown(folder: bool, head: &[u8]) -> String {
         let hex: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
         format!("it starts with the bytes {}", hex.join(" "))
     };
-    format!("{seen}; known are {}", known.join(" and "))
+    format!("{seen}; known are {}", known.join(", "))
 }

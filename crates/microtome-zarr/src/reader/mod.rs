@@ -1,4 +1,4 @@
-//! Opening and reading a Zarr folder.
+//! Opening and reading a Zarr folder, or a ZIP archive of one.
 //!
 //! *Invariant:* opening reads metadata documents only; every tile is decoded into a buffer whose size its array's metadata
 //! decides.
@@ -9,8 +9,11 @@ mod fill;
 mod level;
 mod meta;
 mod ngff;
-mod root;
+mod order;
+mod plate;
 mod scenes;
+mod series;
+mod store;
 mod tile;
 mod tree;
 
@@ -21,15 +24,12 @@ use microtome_io::{ImageInfo, Limits, Place, ReadContext, ReadCount, ReadError, 
 
 use crate::codec::Shelf;
 use level::Level;
-use root::{Identity, Root};
+use store::{Identity, Root};
 use tile::{IndexCache, Tiles};
 
-/// Where bioformats2raw puts the OME-XML of the file it converted.
-const OME_XML: &str = "OME/METADATA.ome.xml";
-
-/// An opened Zarr folder: OME-Zarr 0.1 to 0.5, or arrays without OME metadata.
+/// An opened Zarr folder, or a ZIP archive of one: OME-Zarr 0.1 to 0.5, or arrays without OME metadata.
 ///
-/// Scenes are sorted by the path of their full-resolution array, labels last.
+/// Scenes are sorted by the path of their full-resolution array, `2` before `10`, labels last.
 #[derive(Debug)]
 pub struct ZarrReader {
     root: Root,
@@ -48,7 +48,7 @@ pub(crate) fn scratch_bytes(document: &serde_json::Value) -> Option<u64> {
     Level::new(String::new(), meta, map, &Limits::default()).ok().map(|level| level.scratch_bytes())
 }
 
-/// Opens a Zarr folder from its metadata.
+/// Opens a Zarr folder, or a ZIP archive of one, from its metadata.
 ///
 /// # Errors
 /// [`ReadError`] if the folder holds no image, or none whose metadata can be understood.
@@ -65,17 +65,17 @@ pub(crate) fn scratch_bytes(document: &serde_json::Value) -> Option<u64> {
 pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
     let root = Root::open(path, limits)?;
     let tree = tree::Tree::read(&root)?;
-    let found = scenes::find(&root, &tree, limits)?;
-    let ome_xml = root.text(OME_XML)?;
+    let series = series::Series::read(&root, &tree, limits)?;
+    let found = scenes::find(&root, &tree, &series, limits)?;
     let info = ImageInfo {
         path: path.to_owned(),
         format: found.format,
         bytes: tree.bytes,
         files: vec![path.to_owned()],
-        warnings: found.warnings,
+        missing_files: found.missing,
+        warnings: [found.warnings, series.warnings].concat(),
         scenes: found.scenes,
-        ome_xml,
-        ..ImageInfo::default()
+        ome_xml: series.xml,
     };
     let (cache, shelf) = (IndexCache::default(), Shelf::default());
     let (digest, documents) = (tree.digest, tree.documents);
@@ -89,7 +89,7 @@ impl Reader for ZarrReader {
 
     fn source(&self) -> SourceSpec {
         let uri = Some(self.info.path.to_string_lossy().into_owned());
-        SourceSpec { uri, stamp: None, digest: self.digest.clone() }
+        SourceSpec { uri, stamp: self.root.stamp(), digest: self.digest.clone() }
     }
 
     fn read(
@@ -121,6 +121,6 @@ impl Reader for ZarrReader {
 
     fn scratch_bytes(&self, at: Place, _region: &Region) -> u64 {
         let level = self.levels.get(at.scene).and_then(|levels| levels.get(at.level));
-        level.map_or(0, Level::scratch_bytes)
+        level.map_or(0, |level| level.scratch_bytes() + self.root.most_held())
     }
 }

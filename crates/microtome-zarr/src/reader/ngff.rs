@@ -31,7 +31,11 @@ pub(super) fn multiscales(attributes: &Value, version: &str) -> Option<Vec<Resul
 }
 
 fn multiscale(entry: &Value, attributes: &Value, version: &str) -> Result<Multiscale, String> {
-    let word = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let word = |value: &Value, key: &str| match value.get(key) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
     let version = word(entry, "version").or_else(|| word(attributes, "version")).unwrap_or_else(|| version.to_owned());
     let list = entry.get("datasets").and_then(Value::as_array).ok_or("multiscales has no datasets")?;
     let whole = scale(entry);
@@ -39,7 +43,9 @@ fn multiscale(entry: &Value, attributes: &Value, version: &str) -> Result<Multis
     if datasets.is_empty() {
         return Err("multiscales has no datasets".to_owned());
     }
-    let axes = entry.get("axes").and_then(Value::as_array).map(|list| list.iter().map(axis).collect());
+    // Drafts after 0.5 have systems of coordinates, of which the first is the image's own.
+    let axes = entry.get("axes").or_else(|| entry.pointer("/coordinateSystems/0/axes")).and_then(Value::as_array);
+    let axes = axes.map(|list| list.iter().map(axis).collect());
     Ok(Multiscale { name: word(entry, "name").unwrap_or_default(), version, axes, datasets })
 }
 
@@ -71,7 +77,12 @@ fn dataset(value: &Value, whole: Option<&[f64]>) -> Result<Dataset, String> {
 fn scale(entry: &Value) -> Option<Vec<f64>> {
     let list = entry.get("coordinateTransformations")?.as_array()?;
     let mut product: Option<Vec<f64>> = None;
-    for one in list.iter().filter(|t| t.get("type").and_then(Value::as_str) == Some("scale")) {
+    // Drafts after 0.5 put scale and translation into a sequence.
+    let steps = list.iter().flat_map(|t| match t.get("transformations").and_then(Value::as_array) {
+        Some(steps) => &steps[..],
+        None => std::slice::from_ref(t),
+    });
+    for one in steps.filter(|t| t.get("type").and_then(Value::as_str) == Some("scale")) {
         let factors: Option<Vec<f64>> = one.get("scale")?.as_array()?.iter().map(Value::as_f64).collect();
         let factors = factors?;
         product = Some(match product {

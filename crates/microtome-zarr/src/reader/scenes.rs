@@ -1,6 +1,7 @@
 //! The scenes of a folder: each multiscale is one, and each array outside any.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use microtome_array::Axis;
 use microtome_io::{Downsample, LevelInfo, Limits, PixelSize, ReadError, SceneInfo, SceneKind};
@@ -10,7 +11,10 @@ use super::axes;
 use super::level::Level;
 use super::meta::{ArrayMeta, Problem};
 use super::ngff::{self, Dataset, Multiscale};
-use super::root::{Root, join};
+use super::order::natural;
+use super::plate;
+use super::series::Series;
+use super::store::{Root, join};
 use super::tree::{Node, Tree};
 
 /// What a folder holds.
@@ -19,6 +23,8 @@ pub(super) struct Found {
     pub(super) scenes: Vec<SceneInfo>,
     pub(super) levels: Vec<Vec<Level>>,
     pub(super) warnings: Vec<String>,
+    /// What a plate names and that is not there.
+    pub(super) missing: Vec<PathBuf>,
 }
 
 /// A scene on its way: sorted by kind and by the path of its first array.
@@ -28,13 +34,15 @@ struct Draft {
     levels: Vec<Level>,
 }
 
-/// Finds all scenes.
-pub(super) fn find(root: &Root, tree: &Tree, limits: &Limits) -> Result<Found, ReadError> {
+/// Finds all scenes; `series` says what OME-XML beside them tells of them.
+pub(super) fn find(root: &Root, tree: &Tree, series: &Series, limits: &Limits) -> Result<Found, ReadError> {
     let mut search = Search {
         root,
         tree,
         limits,
+        series,
         drafts: Vec::new(),
+        warnings: Vec::new(),
         problems: Vec::new(),
         covered: HashSet::new(),
         versions: Vec::new(),
@@ -52,7 +60,9 @@ struct Search<'a> {
     root: &'a Root,
     tree: &'a Tree,
     limits: &'a Limits,
+    series: &'a Series,
     drafts: Vec<Draft>,
+    warnings: Vec<String>,
     problems: Vec<ReadError>,
     /// Paths of groups whose arrays are spoken for, and of arrays that are.
     covered: HashSet<String>,
@@ -83,34 +93,56 @@ impl Search<'_> {
     }
 
     fn scene(&mut self, node: &Node, multiscale: &Multiscale) -> Result<Draft, ReadError> {
-        let mut levels = Vec::new();
+        let (levels, datasets) = self.levels(node, multiscale)?;
+        let first = &levels[0];
+        self.versions.push(multiscale.version.clone());
+        let axes = multiscale.axes.as_deref().unwrap_or(&[]);
+        let scale = datasets[0].scale.as_deref();
+        let name = plate::name(self.tree, &node.path).unwrap_or(&multiscale.name);
+        let mut info = describe(&node.path, name, &levels);
+        if ngff::is_label(&node.attributes) {
+            info.kind = SceneKind::Label;
+        }
+        for (level, dataset) in info.levels.iter_mut().zip(&datasets) {
+            level.downsample = downsample(level, &levels[0], [datasets[0], dataset]);
+        }
+        info.channels = ngff::channels(&node.attributes, first.extent(Axis::C));
+        info.pixel_size = ngff::pixel_size(scale, axes, &first.map);
+        info.time_increment = ngff::time_increment(scale, axes, &first.map);
+        self.series.complete(&node.path, &mut info);
+        let path = first.path.clone();
+        Ok(Draft { path, info, levels })
+    }
+
+    /// The levels of an image with what the metadata say of each. One below the first that is not there, or that
+    /// cannot belong to the others, is left out.
+    fn levels<'m>(
+        &mut self,
+        node: &Node,
+        multiscale: &'m Multiscale,
+    ) -> Result<(Vec<Level>, Vec<&'m Dataset>), ReadError> {
+        let (mut levels, mut datasets): (Vec<Level>, Vec<&Dataset>) = (Vec::new(), Vec::new());
         for dataset in &multiscale.datasets {
             let path = join(&node.path, &dataset.path);
             self.covered.insert(path.clone());
             let document = self.tree.node(&path).and_then(|n| n.array.as_ref());
             let missing = || self.corrupt(&path, "is named as a level and is no array".to_owned());
-            levels.push(self.level(&path, document.ok_or_else(missing)?, multiscale.axes.as_deref(), true)?);
+            let axes = multiscale.axes.as_deref();
+            let level = document.ok_or_else(missing).and_then(|document| self.level(&path, document, axes, true));
+            match (level, levels.first()) {
+                (Ok(level), Some(first)) if level.spec.dtype != first.spec.dtype => {
+                    let why = format!("holds {} pixels where level 0 holds {}", level.spec.dtype, first.spec.dtype);
+                    self.warnings.push(format!("left out: {}", self.corrupt(&path, why)));
+                }
+                (Ok(level), _) => {
+                    levels.push(level);
+                    datasets.push(dataset);
+                }
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(_)) => self.warnings.push(format!("left out: {error}")),
+            }
         }
-        let first = &levels[0];
-        if let Some(other) = levels.iter().find(|l| l.spec.dtype != first.spec.dtype) {
-            let why = format!("holds {} pixels where level 0 holds {}", other.spec.dtype, first.spec.dtype);
-            return Err(self.corrupt(&other.path, why));
-        }
-        self.versions.push(multiscale.version.clone());
-        let axes = multiscale.axes.as_deref().unwrap_or(&[]);
-        let scale = multiscale.datasets[0].scale.as_deref();
-        let mut info = describe(&node.path, &multiscale.name, &levels);
-        if ngff::is_label(&node.attributes) {
-            info.kind = SceneKind::Label;
-        }
-        for (level, dataset) in info.levels.iter_mut().zip(&multiscale.datasets) {
-            level.downsample = downsample(level, &levels[0], [&multiscale.datasets[0], dataset]);
-        }
-        info.channels = ngff::channels(&node.attributes, first.extent(Axis::C));
-        info.pixel_size = ngff::pixel_size(scale, axes, &first.map);
-        info.time_increment = ngff::time_increment(scale, axes, &first.map);
-        let path = first.path.clone();
-        Ok(Draft { path, info, levels })
+        Ok((levels, datasets))
     }
 
     /// An array that no group speaks for.
@@ -151,7 +183,7 @@ impl Search<'_> {
     }
 
     fn problem(&self, array: &str, problem: Problem) -> ReadError {
-        let path = self.root.path.clone();
+        let path = self.root.path().to_owned();
         let location = if array.is_empty() { String::new() } else { format!("array {array}") };
         match problem {
             Problem::Wrong(why) => self.corrupt(array, why),
@@ -167,26 +199,32 @@ impl Search<'_> {
 
     fn corrupt(&self, path: &str, why: String) -> ReadError {
         let what = if path.is_empty() { "the metadata".to_owned() } else { format!("the metadata of {path}") };
-        ReadError::Corrupt { path: self.root.path.clone(), what, location: String::new(), why }
+        ReadError::Corrupt { path: self.root.path().to_owned(), what, location: String::new(), why }
     }
 
     fn finish(mut self) -> Result<Found, ReadError> {
-        self.drafts.sort_by(|a, b| {
-            (a.info.kind == SceneKind::Label, &a.path).cmp(&(b.info.kind == SceneKind::Label, &b.path))
-        });
+        let is_label = |draft: &Draft| draft.info.kind == SceneKind::Label;
+        self.drafts.sort_by(|a, b| is_label(a).cmp(&is_label(b)).then_with(|| natural(&a.path, &b.path)));
         let mut problems = self.problems.into_iter();
         if self.drafts.is_empty() {
             let why = "its Zarr metadata names no image and no array".to_owned();
-            return Err(problems.next().unwrap_or(ReadError::NotAnImage { path: self.root.path.clone(), why }));
+            let path = self.root.path().to_owned();
+            return Err(problems.next().unwrap_or(ReadError::NotAnImage { path, why }));
         }
-        let left_out = problems.map(|problem| format!("left out: {problem}"));
-        let warnings = self.tree.warnings.iter().cloned().chain(left_out).collect();
+        let missing = plate::missing(self.tree);
+        let mut warnings = self.tree.warnings.clone();
+        warnings.extend(problems.map(|problem| format!("left out: {problem}")));
+        warnings.append(&mut self.warnings);
+        if let Some(first) = missing.first() {
+            warnings.push(format!("the plate names {} fields or wells that are not there, as {first}", missing.len()));
+        }
+        let missing = missing.iter().map(|path| self.root.at(path)).collect();
         let (mut scenes, mut levels) = (Vec::new(), Vec::new());
         for (index, draft) in self.drafts.into_iter().enumerate() {
             scenes.push(SceneInfo { index, ..draft.info });
             levels.push(draft.levels);
         }
-        Ok(Found { format: format(&self.versions), scenes, levels, warnings })
+        Ok(Found { format: format(&self.versions), scenes, levels, warnings, missing })
     }
 }
 

@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use microtome_array::{Axis, Buffer, BufferPool, PerAxis, PixelsMut, Region};
+use microtome_array::{Axis, Buffer, BufferPool, Charge, PerAxis, PixelsMut, Region};
 use microtome_io::{ReadCount, ReadError};
 
 use super::level::Level;
-use super::root::{Root, Stored, join};
+use super::store::{Root, Stored, join};
 use crate::codec::{Damage, Shelf, Tools};
 use crate::strided::{Block, c_strides, offset, swap_bytes};
 
@@ -56,6 +56,8 @@ struct Open {
     file: PerAxis<u64>,
     key: String,
     stored: Option<Stored>,
+    /// Bytes of the file that are held in memory.
+    _held: Charge,
     indexes: Vec<(Span, ShardIndex)>,
 }
 
@@ -85,6 +87,7 @@ impl Tiles<'_> {
         for index in covering.iter() {
             let file = self.level.file_of(&index);
             if open.as_ref().is_none_or(|o| o.file != file) {
+                drop(open.take());
                 open = Some(self.open(file)?);
             }
             let Some(open) = &mut open else { continue };
@@ -101,7 +104,7 @@ impl Tiles<'_> {
     /// A chunk that is not there holds the fill value, unless the whole array is gone.
     fn check_still_there(&self) -> Result<(), ReadError> {
         for document in ["zarr.json", ".zarray"] {
-            if self.root.file(&join(&self.level.path, document))?.is_some() {
+            if self.root.holds(&join(&self.level.path, document))? {
                 return Ok(());
             }
         }
@@ -112,7 +115,8 @@ impl Tiles<'_> {
     fn open(&self, file: PerAxis<u64>) -> Result<Open, ReadError> {
         let key = join(&self.level.path, &self.level.meta.keys.name(&self.level.file_index(&file)));
         let stored = self.root.file(&key)?;
-        Ok(Open { file, key, stored, indexes: Vec::new() })
+        let held = self.pool.charge(stored.as_ref().map_or(0, Stored::held));
+        Ok(Open { file, key, stored, _held: held, indexes: Vec::new() })
     }
 
     /// The index of the shard of some depth whose bytes are `span`.

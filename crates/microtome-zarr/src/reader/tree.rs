@@ -9,7 +9,7 @@ use microtome_io::ReadError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::root::{Document, Identity, Root, join};
+use super::store::{Document, Identity, Root, join};
 
 const MOST_DEPTH: u32 = 8;
 const MOST_FOLDERS: u64 = 1 << 20;
@@ -66,7 +66,7 @@ impl Walk<'_> {
     fn folder(&mut self, path: &str, depth: u32) -> Result<(), ReadError> {
         self.folders += 1;
         if self.folders > MOST_FOLDERS {
-            let (path, what) = (self.root.path.clone(), "the number of folders".to_owned());
+            let (path, what) = (self.root.path().to_owned(), "the number of folders".to_owned());
             let (found, limit) = (self.folders, MOST_FOLDERS);
             return Err(ReadError::OverLimit { path, what, location: String::new(), found, limit });
         }
@@ -99,10 +99,10 @@ impl Walk<'_> {
     }
 
     fn node(&mut self, path: &str) -> Result<Option<Node>, ReadError> {
-        if let Some(document) = self.document(path, "zarr.json")? {
-            let all = document.get("attributes").cloned().unwrap_or_default();
-            let (attributes, is_v05) = match all.get("ome") {
-                Some(ome) => (ome.clone(), true),
+        if let Some(mut document) = self.document(path, "zarr.json")? {
+            let mut all = document.get_mut("attributes").map(Value::take).unwrap_or_default();
+            let (attributes, is_v05) = match all.get_mut("ome") {
+                Some(ome) => (ome.take(), true),
                 None => (all, false),
             };
             let is_array = document.get("node_type").and_then(Value::as_str) == Some("array");

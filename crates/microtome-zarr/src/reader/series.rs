@@ -1,0 +1,74 @@
+//! What OME-XML beside a Zarr tells of its images: bioformats2raw writes it, one `Image` a series.
+//!
+//! *Invariant:* it only adds; what the Zarr metadata say themselves is kept.
+
+use std::collections::HashMap;
+
+use microtome_array::Axis;
+use microtome_io::ome::{self, OmeImage};
+use microtome_io::{Channel, Limits, ReadError, SceneInfo};
+use serde_json::Value;
+
+use super::store::Root;
+use super::tree::Tree;
+
+/// Where bioformats2raw puts the OME-XML of the file it converted.
+const OME_XML: &str = "OME/METADATA.ome.xml";
+/// The group with the order of the series.
+const OME_GROUP: &str = "OME";
+
+/// The images of the XML by the paths of their groups.
+#[derive(Debug, Default)]
+pub(super) struct Series {
+    /// The document as it was found.
+    pub(super) xml: Option<String>,
+    pub(super) warnings: Vec<String>,
+    images: HashMap<String, OmeImage>,
+}
+
+impl Series {
+    pub(super) fn read(root: &Root, tree: &Tree, limits: &Limits) -> Result<Series, ReadError> {
+        let Some(xml) = root.text(OME_XML)? else { return Ok(Series::default()) };
+        let (images, warnings) = match ome::parse(&xml, limits) {
+            Ok(ome) => (paths(tree, ome.images.len()).into_iter().zip(ome.images).collect(), Vec::new()),
+            Err(why) => (HashMap::new(), vec![format!("{OME_XML} is not understood and left out: {why}")]),
+        };
+        Ok(Series { xml: Some(xml), warnings, images })
+    }
+
+    /// Fills in what is not known of an image: its name, its channels, its sizes.
+    pub(super) fn complete(&self, path: &str, info: &mut SceneInfo) {
+        let Some(image) = self.images.get(path).filter(|image| fits(image, info)) else { return };
+        if (info.name.is_empty() || info.name == info.id) && !image.name.is_empty() {
+            info.name.clone_from(&image.name);
+        }
+        if info.channels.iter().all(|channel| *channel == Channel::default()) {
+            for (channel, named) in info.channels.iter_mut().zip(&image.channels) {
+                *channel = Channel { name: named.name.clone(), color: named.color.clone() };
+            }
+        }
+        // A scale without a unit counts pixels.
+        if info.pixel_size.unit.is_none() && image.pixel_size.unit.is_some() {
+            info.pixel_size = image.pixel_size.clone();
+        }
+        if info.time_increment.is_none() {
+            info.time_increment.clone_from(&image.time_increment);
+        }
+    }
+}
+
+/// Whether an image of the XML can be the scene: of the same extent along Y and X.
+fn fits(image: &OmeImage, info: &SceneInfo) -> bool {
+    let [_, _, _, y, x] = image.size;
+    let shape = info.shape();
+    [y, x] == [shape.get(Axis::Y), shape.get(Axis::X)]
+}
+
+/// The paths of the series: as the group beside the XML lists them, else counted from 0.
+fn paths(tree: &Tree, count: usize) -> Vec<String> {
+    let listed = tree.node(OME_GROUP).and_then(|node| node.attributes.get("series")).and_then(Value::as_array);
+    match listed {
+        Some(list) => list.iter().map(|path| path.as_str().unwrap_or_default().to_owned()).collect(),
+        None => (0..count).map(|n| n.to_string()).collect(),
+    }
+}
