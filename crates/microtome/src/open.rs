@@ -77,3 +77,29 @@ fn unknown(path: &Path, folder: bool, head: &[u8]) -> String {
     };
     format!("{seen}; known are {}", known.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_images_says_what_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["one.zarr", "two.zarr"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join(".zgroup"), r#"{"zarr_format": 2}"#).unwrap();
+        }
+        let error = open(folder.path(), &Limits::default()).unwrap_err().to_string();
+        assert!(error.ends_with("the folder holds 2 images, as one.zarr; open one of them"), "{error}");
+    }
+
+    #[test]
+    fn an_archive_is_recognised_by_its_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty.ozx");
+        // The record at the end of an archive without files.
+        std::fs::write(&path, [&b"PK\x05\x06"[..], &[0; 18]].concat()).unwrap();
+        let error = open(&path, &Limits::default()).unwrap_err().to_string();
+        assert!(error.contains("names no image and no array"), "{error}");
+    }
+}
