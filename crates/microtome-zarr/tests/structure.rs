@@ -45,6 +45,19 @@ fn a_level_that_is_not_there_is_left_out_with_a_warning() {
 }
 
 #[test]
+fn a_damaged_document_below_the_top_costs_its_own_scene_only() {
+    let folder = Folder::new().json(".zgroup", &json!({"zarr_format": 2})).json("good/.zarray", &small());
+    let folder = folder.put("bad/.zarray", "{\"zarr_format\": 2, ").put("tables/zarr.json", "{");
+    let reader = folder.open().unwrap();
+    let told = warnings(&reader);
+    assert_eq!((names(&reader), told.matches("no valid JSON").count()), (vec!["good"], 2), "{told}");
+    let error = Folder::new().put("bad/.zarray", "{").open().unwrap_err();
+    assert!(error.to_string().contains("no valid JSON"), "{error}");
+    let error = Folder::new().put(".zattrs", "{").json("good/.zarray", &small()).open().unwrap_err();
+    assert!(matches!(error, ReadError::Corrupt { .. }), "{error}");
+}
+
+#[test]
 fn wells_and_fields_name_the_scenes_and_missing_ones_are_told() {
     let well = |fields: &[&str]| {
         let images: Vec<Value> = fields.iter().map(|path| json!({"path": path})).collect();

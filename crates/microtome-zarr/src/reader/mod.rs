@@ -64,9 +64,9 @@ pub(crate) fn scratch_bytes(document: &serde_json::Value) -> Option<u64> {
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
     let root = Root::open(path, limits)?;
-    let tree = tree::Tree::read(&root)?;
+    let mut tree = tree::Tree::read(&root)?;
     let series = series::Series::read(&root, &tree, limits)?;
-    let found = scenes::find(&root, &tree, &series, limits)?;
+    let found = scenes::find(&root, &mut tree, &series, limits)?;
     let info = ImageInfo {
         path: path.to_owned(),
         format: found.format,

@@ -35,7 +35,8 @@ struct Draft {
 }
 
 /// Finds all scenes; `series` says what OME-XML beside them tells of them.
-pub(super) fn find(root: &Root, tree: &Tree, series: &Series, limits: &Limits) -> Result<Found, ReadError> {
+pub(super) fn find(root: &Root, tree: &mut Tree, series: &Series, limits: &Limits) -> Result<Found, ReadError> {
+    let problems = std::mem::take(&mut tree.problems);
     let mut search = Search {
         root,
         tree,
@@ -43,7 +44,7 @@ pub(super) fn find(root: &Root, tree: &Tree, series: &Series, limits: &Limits) -
         series,
         drafts: Vec::new(),
         warnings: Vec::new(),
-        problems: Vec::new(),
+        problems,
         covered: HashSet::new(),
         versions: Vec::new(),
     };

@@ -33,17 +33,21 @@ pub(super) struct Tree {
     /// The documents by their paths.
     pub(super) documents: Vec<(String, Identity)>,
     pub(super) warnings: Vec<String>,
+    /// Documents below the top that are damaged or over a limit; their folders hold nothing.
+    pub(super) problems: Vec<ReadError>,
     by_path: HashMap<String, usize>,
 }
 
 impl Tree {
+    /// Walks through all folders.
     pub(super) fn read(root: &Root) -> Result<Tree, ReadError> {
-        let (nodes, warnings, documents) = (Vec::new(), Vec::new(), Vec::new());
-        let mut walk = Walk { root, hash: Sha256::new(), folders: 0, bytes: 0, documents, nodes, warnings };
+        let (nodes, warnings, documents, problems) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut walk = Walk { root, hash: Sha256::new(), folders: 0, bytes: 0, documents, nodes, warnings, problems };
         walk.folder("", 0)?;
-        let Walk { hash, bytes, documents, nodes, warnings, .. } = walk;
+        let Walk { hash, bytes, documents, nodes, warnings, problems, .. } = walk;
         let by_path = nodes.iter().enumerate().map(|(n, node)| (node.path.clone(), n)).collect();
-        Ok(Tree { digest: format!("{:x}", hash.finalize()), bytes, documents, nodes, warnings, by_path })
+        let digest = format!("{:x}", hash.finalize());
+        Ok(Tree { nodes, digest, bytes, documents, warnings, problems, by_path })
     }
 
     /// The node at a path.
@@ -60,6 +64,7 @@ struct Walk<'a> {
     documents: Vec<(String, Identity)>,
     nodes: Vec<Node>,
     warnings: Vec<String>,
+    problems: Vec<ReadError>,
 }
 
 impl Walk<'_> {
@@ -70,7 +75,13 @@ impl Walk<'_> {
             let (found, limit) = (self.folders, MOST_FOLDERS);
             return Err(ReadError::OverLimit { path, what, location: String::new(), found, limit });
         }
-        let node = self.node(path)?;
+        let node = match self.node(path) {
+            Err(problem @ (ReadError::Corrupt { .. } | ReadError::OverLimit { .. })) if !path.is_empty() => {
+                self.problems.push(problem);
+                None
+            }
+            other => other?,
+        };
         let is_array = node.as_ref().is_some_and(|n| n.array.is_some());
         self.nodes.extend(node);
         if is_array {

@@ -1,7 +1,8 @@
 //! JSON as writers of Zarr really write it, within limits that are checked before anything is built.
 //!
-//! Python writes `NaN`, `Infinity` and `-Infinity`, which JSON does not know: they are read as words. Consolidated
-//! metadata, which repeat what the documents themselves say, are passed over.
+//! Python writes `NaN`, `Infinity` and `-Infinity`, which JSON does not know: they are read as words. What may be long and
+//! is of no use to a reader of pixels is passed over: consolidated metadata, which repeat what the documents themselves
+//! say, and the colours and properties of each object of a label.
 //!
 //! *Invariant:* one pass over the bytes bounds what the values will take in memory, whatever the bytes are.
 
@@ -11,7 +12,7 @@ use std::path::Path;
 
 use microtome_io::ReadError;
 use serde::Deserializer;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::over;
@@ -25,8 +26,8 @@ const LIST: u64 = 128;
 const VALUE: u64 = 64;
 const TEXT: u64 = 32;
 
-/// The key of a group's copies of the documents below it.
-const CONSOLIDATED: &str = "consolidated_metadata";
+/// The keys of values that are passed over: an object is read as an empty one.
+const PASSED_OVER: [&str; 2] = ["consolidated_metadata", "image-label"];
 
 /// What is wrong with a document.
 #[derive(Debug)]
@@ -62,9 +63,9 @@ pub(super) fn parse(bytes: &[u8], most_depth: u32) -> Result<Value, Problem> {
     }
     let text = quoted(bytes, &seen.words);
     let mut reader = serde_json::Deserializer::from_slice(&text);
-    let value = reader.deserialize_any(Pruned).map_err(Problem::Syntax)?;
+    let value = Kept.deserialize(&mut reader).map_err(Problem::Syntax)?;
     reader.end().map_err(Problem::Syntax)?;
-    Ok(value)
+    if value.is_object() { Ok(value) } else { Err(Problem::Syntax(serde_json::Error::custom("it is no object"))) }
 }
 
 /// What one pass over a document found.
@@ -80,8 +81,8 @@ impl Scan {
     fn of(bytes: &[u8]) -> Scan {
         let mut scan = Scan::default();
         let (mut at, mut depth) = (0, 0u64);
-        // Set while inside the value of the consolidated metadata, at the depth of its key.
-        let mut skipped = false;
+        // The depth of the key whose value is passed over.
+        let mut passed: Option<u64> = None;
         while let Some(&byte) = bytes.get(at) {
             let mut cost = 0;
             let mut next = at + 1;
@@ -89,8 +90,9 @@ impl Scan {
                 b'"' => {
                     next = end_of_text(bytes, at);
                     cost = TEXT + (next - at) as u64;
-                    if depth == 1 && &bytes[at + 1..next.saturating_sub(1).max(at + 1)] == CONSOLIDATED.as_bytes() {
-                        skipped = true;
+                    let text = &bytes[at + 1..next.saturating_sub(1).max(at + 1)];
+                    if passed.is_none() && PASSED_OVER.iter().any(|key| key.as_bytes() == text) {
+                        passed = Some(depth);
                     }
                 }
                 b'{' | b'[' => {
@@ -99,16 +101,16 @@ impl Scan {
                 }
                 b'}' | b']' => {
                     depth = depth.saturating_sub(1);
-                    skipped &= depth > 0;
+                    passed = passed.filter(|key| depth >= *key);
                 }
                 b',' => {
                     cost = VALUE;
-                    skipped &= depth > 1;
+                    passed = passed.filter(|key| depth > *key);
                 }
                 b'N' | b'I' | b'-' => next = scan.word(bytes, at),
                 _ => {}
             }
-            if !skipped {
+            if passed.is_none() {
                 scan.memory += cost;
                 scan.deepest = scan.deepest.max(depth);
             }
@@ -160,10 +162,83 @@ fn quoted<'a>(bytes: &'a [u8], words: &[std::ops::Range<usize>]) -> Cow<'a, [u8]
     Cow::Owned(out)
 }
 
-/// Reads an object without its consolidated metadata.
-struct Pruned;
+/// Reads a value without what is passed over.
+struct Kept;
 
-impl<'de> Visitor<'de> for Pruned {
+impl<'de> DeserializeSeed<'de> for Kept {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Kept {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(value) = access.next_element_seed(Kept)? {
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            let value = if PASSED_OVER.contains(&key.as_str()) {
+                access.next_value::<Emptied>()?.0
+            } else {
+                access.next_value_seed(Kept)?
+            };
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// An empty object in place of any, and null in place of anything else.
+struct Emptied(Value);
+
+impl<'de> serde::Deserialize<'de> for Emptied {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Emptied, D::Error> {
+        reader.deserialize_any(Emptying).map(Emptied)
+    }
+}
+
+/// Reads an object and keeps nothing of it.
+struct Emptying;
+
+impl<'de> Visitor<'de> for Emptying {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,15 +246,37 @@ impl<'de> Visitor<'de> for Pruned {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            if key == CONSOLIDATED {
-                access.next_value::<IgnoredAny>()?;
-            } else {
-                map.insert(key, access.next_value()?);
-            }
-        }
-        Ok(Value::Object(map))
+        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Object(Map::new()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        while access.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, _value: bool) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_i64<E>(self, _value: i64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_u64<E>(self, _value: u64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_f64<E>(self, _value: f64) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_str<E>(self, _value: &str) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 }
 
@@ -200,12 +297,24 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_other_documents_are_passed_over() {
-        let text = br#"{"a": {"consolidated_metadata": 1}, "consolidated_metadata": {"x": [[[[[1]]]]]}, "b": [[2]]}"#;
-        assert_eq!(parse(text, 4).unwrap(), json!({"a": {"consolidated_metadata": 1}, "b": [[2]]}));
-        let many: Vec<_> = (0..200_000).map(|n| json!({"n": n})).collect();
-        let large = json!({"zarr_format": 3, "consolidated_metadata": {"metadata": many}}).to_string();
-        assert_eq!(parse(large.as_bytes(), 64).unwrap(), json!({"zarr_format": 3}));
+    fn what_may_be_long_and_is_of_no_use_is_passed_over() {
+        let text = br#"{"consolidated_metadata": {"x": [[[[[1]]]]]}, "b": [[2]],
+                        "ome": {"image-label": {"colors": [{"rgba": [1]}]}, "type": "image-label", "n": [3, {"k": 4}]}}"#;
+        let expected = json!({"consolidated_metadata": {}, "b": [[2]],
+                              "ome": {"image-label": {}, "type": "image-label", "n": [3, {"k": 4}]}});
+        assert_eq!(parse(text, 4).unwrap(), expected);
+        for other in ["null", "1", "-1", "1.5", "true", "[{}]", "\"x\""] {
+            let text = format!(r#"{{"image-label": {other}, "a": 1}}"#);
+            assert_eq!(parse(text.as_bytes(), 4).unwrap(), json!({"image-label": null, "a": 1}));
+        }
+        let many: Vec<_> = (0..200_000).map(|n| json!({"label-value": n})).collect();
+        let large = json!({"image-label": {"properties": many}, "a": 1}).to_string();
+        assert_eq!(parse(large.as_bytes(), 64).unwrap(), json!({"image-label": {}, "a": 1}));
+        // What stands behind such a word and is not its value counts.
+        let many = format!(r#"{{"a": ["image-label", [{}1]], "b": 2}}"#, "1,".repeat(2 << 20));
+        assert!(matches!(parse(many.as_bytes(), 64), Err(Problem::Over { .. })));
+        let many = format!(r#"{{"image-label": {{}}, "b": [{}1]}}"#, "1,".repeat(2 << 20));
+        assert!(matches!(parse(many.as_bytes(), 64), Err(Problem::Over { .. })));
     }
 
     #[test]
