@@ -12,6 +12,7 @@ use std::path::Path;
 use manifest::{Row, corpus, sha256, table, whole};
 use microtome_array::Axis;
 use microtome_io::{Limits, Place, Reader, contract};
+use microtome_zarr::ZarrReader;
 
 /// Levels larger than this are compared whole, not region by region.
 const MOST_BYTES: u64 = 8 << 20;
@@ -20,15 +21,23 @@ const MOST_BYTES: u64 = 8 << 20;
 fn scenes_come_in_order_with_the_pixels_others_find() {
     let Some(corpus) = corpus() else { return };
     let manifest = std::fs::read_to_string(corpus.join("MANIFEST.csv")).unwrap();
+    let rows: Vec<Row> = table(&manifest).into_iter().filter(|r| r["path"].starts_with("zarr/")).collect();
     let mut failures = Vec::new();
     let mut read = 0;
-    for row in table(&manifest).iter().filter(|r| r["path"].starts_with("zarr/")) {
+    for row in &rows {
         read += 1;
         if let Err(why) = check(&corpus.join(&row["path"]), row) {
             failures.push(format!("{} series {}: {why}", row["path"], row["series"]));
         }
     }
     eprintln!("{read} series read");
+    for row in rows.iter().filter(|row| row["series"] == "0") {
+        let count = rows.iter().filter(|other| other["path"] == row["path"]).count();
+        let reader = microtome_zarr::open(&corpus.join(&row["path"]), &Limits::default()).unwrap();
+        if let Err(why) = whole_image(&reader, row, count) {
+            failures.push(format!("{}: {why}", row["path"]));
+        }
+    }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(read >= 28, "the corpus has more than {read} series");
 }
@@ -56,6 +65,21 @@ fn check(path: &Path, row: &Row) -> Result<(), String> {
         contract::reader(&reader, 17);
     }
     Ok(())
+}
+
+/// What is the same for all series of a path: how many there are, the format, the names of fields, what is missing.
+fn whole_image(reader: &ZarrReader, row: &Row, count: usize) -> Result<(), String> {
+    let info = reader.info();
+    equal("the number of scenes", info.scenes.len(), count)?;
+    let format = row["flags"].strip_prefix("ome-zarr ").map_or("Zarr".to_owned(), |v| format!("OME-Zarr {v}"));
+    equal("the format", &info.format, format)?;
+    if row["format_notes"].contains("HCS") {
+        for scene in &info.scenes {
+            equal("the name of a field", &scene.name, &scene.id)?;
+        }
+    }
+    equal("what was odd", info.warnings.join("; "), "")?;
+    equal("files that are missing", info.missing_files.len(), 0)
 }
 
 /// The axes a row names; those of an array without names by position.

@@ -1,7 +1,9 @@
 //! ZIP archives that are rare, wrong or meant to hurt, each built here byte by byte.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::path::PathBuf;
+mod manifest;
+
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use microtome_array::{ArraySpec, BufferPool, Pixels};
@@ -96,6 +98,51 @@ fn stored_and_deflated_chunks_are_read_and_missing_ones_filled() {
         assert_eq!(whole(&reader).unwrap(), [[1, 2, 3, 4], [5, 6, 7, 8], [last; 4], [last; 4]].concat());
         assert!(reader.source().stamp.is_some());
         contract::reader(&reader, 3);
+    }
+}
+
+/// Every file below a folder.
+fn pack(root: &Path, below: &str, deflate: bool, members: &mut Vec<Member>) {
+    for entry in std::fs::read_dir(root.join(below)).unwrap() {
+        let entry = entry.unwrap();
+        let own = entry.file_name().to_string_lossy().into_owned();
+        let name = if below.is_empty() { own } else { format!("{below}/{own}") };
+        if entry.path().is_dir() {
+            pack(root, &name, deflate, members);
+        } else {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            members.push(if deflate { Member::deflated(&name, bytes) } else { Member::plain(&name, bytes) });
+        }
+    }
+}
+
+/// The bundled images, and those of a corpus if there is one.
+fn images() -> Vec<PathBuf> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    let mut found = vec![fixtures.join("ome-zarr-0.4.zarr"), fixtures.join("ome-zarr-0.5-sharded.zarr")];
+    if let Some(corpus) = manifest::corpus() {
+        let entries = std::fs::read_dir(corpus.join("zarr")).unwrap();
+        found.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
+    }
+    found
+}
+
+#[test]
+fn an_archive_is_what_its_folder_is() {
+    for path in images() {
+        for deflate in [false, true] {
+            let mut members = Vec::new();
+            pack(&path, "", deflate, &mut members);
+            let archive = Archive::of(archive(&members).0);
+            let (packed, folder) = (archive.open().unwrap(), open(&path, &Limits::default()).unwrap());
+            assert_eq!(packed.info().scenes, folder.info().scenes, "{}", path.display());
+            assert_eq!(packed.source().digest, folder.source().digest, "{}", path.display());
+            for scene in 0..folder.info().scenes.len() {
+                let all = |reader: &ZarrReader| manifest::whole(reader, Place { scene, level: 0 }).unwrap();
+                let (one, other) = (all(&packed), all(&folder));
+                assert!(one.as_ref().bytes() == other.as_ref().bytes(), "{} scene {scene}", path.display());
+            }
+        }
     }
 }
 

@@ -171,12 +171,12 @@ fn is_metadata(name: &str) -> bool {
     crate::MARKS.contains(&file) || Path::new(file).extension().is_some_and(|e| e == "xml")
 }
 
-/// The one folder that all files lie in, if the image is not at the top.
+/// The one folder `*.zarr` that all files lie in, if the image is not at the top.
 fn only_folder(entries: &BTreeMap<String, Entry>) -> String {
     let is_top = crate::MARKS.iter().any(|mark| entries.contains_key(*mark));
     let folder = entries.keys().next().and_then(|name| name.split_once('/')).map(|(folder, _)| folder);
     match folder {
-        Some(folder) if !is_top => {
+        Some(folder) if !is_top && crate::is_named_zarr(folder) => {
             let before = format!("{folder}/");
             let marked = crate::MARKS.iter().any(|mark| entries.contains_key(&format!("{before}{mark}")));
             let alone = entries.keys().all(|name| name.starts_with(&before));
