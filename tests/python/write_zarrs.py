@@ -313,6 +313,12 @@ def build_sharded(matrix, zstd):
             codec = ShardingCodec(**inner, index_location=place, index_codecs=[BytesCodec(endian=index)])
             matrix.array(f"sharded {index} index {place}", zarr_format=3, chunks=(2, 16, 20), serializer=codec,
                          compressors=None)  # fmt: skip
+        turned = ShardingCodec(chunk_shape=(2, 2, 4), codecs=inner["codecs"], index_location=place)
+        matrix.array(f"transposed shards {place}", zarr_format=3, chunks=(2, 16, 20), serializer=turned,
+                     filters=TransposeCodec(order=(2, 0, 1)), compressors=None)  # fmt: skip
+        inside = ShardingCodec(chunk_shape=(1, 8, 10), codecs=[TransposeCodec(order=(1, 2, 0)), BytesCodec(), zstd])
+        matrix.array(f"shards of transposed chunks {place}", zarr_format=3, chunks=(2, 16, 20), serializer=inside,
+                     compressors=None)  # fmt: skip
         deep = ShardingCodec(chunk_shape=(2, 16, 20), codecs=[ShardingCodec(**inner, index_location=place)])
         matrix.array(f"shards in shards {place}", zarr_format=3, chunks=(4, 32, 40), serializer=deep, compressors=None)
         matrix.array(f"shards in shards holes {place}", zarr_format=3, chunks=(4, 32, 40), serializer=deep,

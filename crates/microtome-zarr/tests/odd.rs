@@ -263,6 +263,18 @@ fn booleans_may_be_packed_in_place_of_bytes() {
 }
 
 #[test]
+fn the_index_of_a_transposed_shard_counts_along_its_own_axes() {
+    // 4 × 2 pixels, seen as 2 × 4: chunks of one column and two rows.
+    let codecs = sharded(json!([1, 2]), json!({}));
+    let transpose = json!({"name": "transpose", "configuration": {"order": [1, 0]}});
+    let array = v3(json!([4, 2]), json!([4, 2]), json!([transpose, codecs[0]]));
+    let index = [[0u64, 2], [2, 2], [4, 2], [6, 2]];
+    let index: Vec<u8> = index.iter().flatten().flat_map(|n| n.to_le_bytes()).collect();
+    let folder = Folder::new().json("zarr.json", &array).put("c/0/0", [&[1, 2, 3, 4, 5, 6, 7, 8][..], &index].concat());
+    assert_eq!(whole(&folder.open().unwrap(), 0).unwrap(), [1, 5, 2, 6, 3, 7, 4, 8]);
+}
+
+#[test]
 fn of_a_shard_in_a_shard_only_the_chunks_asked_for_are_read() {
     const NONE: [u64; 2] = [u64::MAX; 2];
     let index = |entries: [[u64; 2]; 4]| entries.iter().flatten().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();

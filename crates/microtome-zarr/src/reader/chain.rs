@@ -14,8 +14,10 @@ const MOST_SHARDS: usize = 4;
 /// What a shard is made of, and how its index is stored.
 #[derive(Clone, Debug)]
 pub(super) struct Shard {
-    /// Extents of its chunks.
+    /// Extents of its chunks, in the order of the file's axes.
     pub(super) part: Vec<u64>,
+    /// The axes along which its index counts, slowest first.
+    pub(super) order: Vec<usize>,
     pub(super) at_end: bool,
     pub(super) checksum: bool,
     pub(super) big_endian: bool,
@@ -47,14 +49,15 @@ struct Builder {
 
 /// Understands the codecs of an array of some rank.
 pub(super) fn chain(value: Option<&Value>, rank: usize, dtype: PixelType) -> Result<Chain, Problem> {
-    nested(value, rank, dtype, 0)
+    nested(value, (0..rank).collect(), dtype, 0)
 }
 
-fn nested(value: Option<&Value>, rank: usize, dtype: PixelType, depth: usize) -> Result<Chain, Problem> {
+/// The chain of an array, or of the chunks of a shard, whose axes come in some order already.
+fn nested(value: Option<&Value>, order: Vec<usize>, dtype: PixelType, depth: usize) -> Result<Chain, Problem> {
     let list = value.and_then(Value::as_array).ok_or("codecs is missing or no list")?;
     within("the number of codecs", list.len(), MOST_CODECS)?;
     within("the number of shards within each other", depth, MOST_SHARDS)?;
-    let chain = Chain { order: (0..rank).collect(), ..Chain::default() };
+    let chain = Chain { order, ..Chain::default() };
     let mut builder = Builder { chain, dtype, element: dtype.size(), depth, is_bytes: false };
     for entry in list {
         let name = name_of(entry).ok_or("a codec has no name")?;
@@ -135,16 +138,18 @@ impl Builder {
     }
 
     fn sharding(&mut self, configuration: &Value) -> Result<(), Problem> {
-        if !self.is_in_order() {
-            return Err(Problem::Unread("a transposed shard".to_owned()));
-        }
         if !self.chain.codecs.is_empty() {
             return Err(Problem::Unread("a shard of pixels that a codec has changed".to_owned()));
         }
-        let part = extents(configuration.get("chunk_shape"), "chunk_shape of a shard")?;
-        let rank = self.chain.order.len();
-        let inner = nested(configuration.get("codecs"), rank, self.dtype, self.depth + 1)?;
-        let shard = shard(configuration, part)?;
+        let order = self.chain.order.clone();
+        let given = extents(configuration.get("chunk_shape"), "chunk_shape of a shard")?;
+        if given.len() != order.len() {
+            return Err(format!("the chunks of a shard have {} dimensions, not {}", given.len(), order.len()).into());
+        }
+        let mut part = vec![0; order.len()];
+        order.iter().zip(given).for_each(|(&axis, extent)| part[axis] = extent);
+        let inner = nested(configuration.get("codecs"), order.clone(), self.dtype, self.depth + 1)?;
+        let shard = shard(configuration, part, order)?;
         self.chain = Chain { shards: [vec![shard], inner.shards].concat(), ..inner };
         self.is_bytes = true;
         Ok(())
@@ -152,7 +157,7 @@ impl Builder {
 }
 
 /// The index of a shard.
-fn shard(configuration: &Value, part: Vec<u64>) -> Result<Shard, Problem> {
+fn shard(configuration: &Value, part: Vec<u64>, order: Vec<usize>) -> Result<Shard, Problem> {
     let index = configuration.get("index_codecs").and_then(Value::as_array);
     let index = index.ok_or("index_codecs of a shard is missing")?;
     within("the number of codecs", index.len(), MOST_CODECS)?;
@@ -168,5 +173,5 @@ fn shard(configuration: &Value, part: Vec<u64>) -> Result<Shard, Problem> {
         Some("start") => false,
         Some(other) => return Err(format!("the shard index lies at {other:?}, not at \"start\" or \"end\"").into()),
     };
-    Ok(Shard { part, at_end, checksum, big_endian })
+    Ok(Shard { part, order, at_end, checksum, big_endian })
 }

@@ -86,12 +86,14 @@ impl Level {
         self.meta.codecs.iter().fold(self.tile_bytes as u64, |bytes, codec| codec.most_encoded(bytes))
     }
 
-    /// Position of a tile in the index of the shard of some depth that holds it, in C order of the file's axes.
+    /// Position of a tile in the index of the shard of some depth that holds it.
     pub(super) fn position_in_shard(&self, tile: &PerAxis<u64>, depth: usize) -> usize {
-        let (whole, part) = (self.meta.whole_of(depth), &self.meta.shards[depth].part);
+        let (whole, shard) = (self.meta.whole_of(depth), &self.meta.shards[depth]);
         let at = self.file_index(tile);
-        let along = at.iter().zip(&self.meta.tile).zip(whole.iter().zip(part));
-        along.fold(0, |n, ((i, tile), (whole, part))| n * (whole / part) + i * tile % whole / part) as usize
+        shard.order.iter().fold(0, |n, &axis| {
+            let (whole, part, tile) = (whole[axis], shard.part[axis], self.meta.tile[axis]);
+            n * (whole / part) + at[axis] * tile % whole / part
+        }) as usize
     }
 
     /// The file that holds a tile.

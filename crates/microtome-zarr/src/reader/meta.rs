@@ -236,7 +236,7 @@ fn v3(document: &Value) -> Result<ArrayMeta, Problem> {
     }
     let outer = extents(grid.pointer("/configuration/chunk_shape"), "chunk_shape")?;
     let text = document.get("data_type").ok_or("data_type is missing")?;
-    let known = text.as_str().and_then(|name| name.parse().ok());
+    let known = name_of(text).and_then(|name| name.parse().ok());
     let dtype: PixelType = known.ok_or_else(|| Problem::Unread(format!("the pixel type {text}")))?;
     if document.get("storage_transformers").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
         return Err(Problem::Unread("a storage transformer".to_owned()));
