@@ -7,7 +7,7 @@ use cargo_metadata::{MetadataCommand, Package};
 const FLOORS: &[&[&str]] = &[
     &["microtome-array", "microtome-macros"],
     &["microtome-io", "microtome-ops", "microtome-handler"],
-    &["microtome-tiff", "microtome-zarr", "microtome-graph"],
+    &["microtome-tiff", "microtome-zarr", "microtome-picture", "microtome-graph"],
     &["microtome-exec"],
     &["microtome"],
     &["microtome-cli", "microtome-py"],

@@ -21,6 +21,7 @@ mod naming;
 mod open;
 mod project_as;
 mod scene_choice;
+mod thumbnail;
 mod verify;
 
 pub use compare::{Comparison, compare};
@@ -32,6 +33,7 @@ pub use naming::{Naming, NamingError};
 pub use open::{FORMATS, Format, OpenFn};
 pub use project_as::project_as;
 pub use scene_choice::SceneError;
+pub use thumbnail::{MOST_CHANNELS, ThumbnailOptions, thumbnail};
 pub use verify::verify;
 
 pub use microtome_array::{
@@ -61,6 +63,7 @@ pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,
     Projection, Rescale, Shrink, Sigma, Summary, summarise,
 };
+pub use microtome_picture::{Picture, PngOutput};
 pub use microtome_zarr::{
     Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create as create_zarr,
 };

@@ -11,6 +11,7 @@ mod region;
 mod source;
 mod store;
 mod target;
+mod thumbnail;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub(crate) use region::PartialRegion;
 pub(crate) use source::{ChunkArgs, SourceArgs};
 pub(crate) use store::StoreArgs;
 pub(crate) use target::check_target;
+pub(crate) use thumbnail::ThumbnailArgs;
 
 /// Microscopy images as lazy arrays: look into them, count what a computation costs, and run it within a memory budget.
 #[derive(Debug, Parser)]
@@ -47,7 +49,12 @@ impl Cli {
         match &self.verb {
             Verb::Convert(args) => args.store.trace.as_deref(),
             Verb::Project(args) => args.store.trace.as_deref(),
-            Verb::Inspect(_) | Verb::Plan(_) | Verb::Checksum(_) | Verb::Verify(_) | Verb::Cluster(_) => None,
+            Verb::Inspect(_)
+            | Verb::Plan(_)
+            | Verb::Checksum(_)
+            | Verb::Verify(_)
+            | Verb::Thumbnail(_)
+            | Verb::Cluster(_) => None,
         }
     }
 
@@ -68,6 +75,7 @@ pub(crate) enum Verb {
     Project(ProjectArgs),
     Checksum(ChecksumArgs),
     Verify(VerifyArgs),
+    Thumbnail(ThumbnailArgs),
     Cluster(ClusterArgs),
 }
 

@@ -6,6 +6,7 @@ mod graphs;
 mod image;
 mod plan;
 mod run;
+mod thumbnail;
 mod verify;
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ pub(crate) use graphs::Graphs;
 pub(crate) use image::{ImageJson, SceneJson, Tasks};
 pub(crate) use plan::PlanJson;
 pub(crate) use run::RunJson;
+pub(crate) use thumbnail::ThumbnailJson;
 pub(crate) use verify::{ComparedScene, ComparisonJson, VerificationJson};
 
 /// The answer about several paths.

@@ -9,6 +9,7 @@ mod job;
 mod paths;
 mod plan;
 mod project;
+mod thumbnail;
 mod verify;
 
 use crate::args::{Cli, Verb};
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<(), CliError> {
         Verb::Convert(args) => convert::job(args)?.run(everywhere, output),
         Verb::Project(args) => project::job(args)?.run(everywhere, output),
         Verb::Checksum(args) => checksum::run(args, everywhere, output),
+        Verb::Thumbnail(args) => thumbnail::run(args, everywhere, output),
         Verb::Verify(args) => verify::run(args, everywhere, output),
         Verb::Cluster(args) => cluster::run(args, everywhere, output),
     }
