@@ -169,6 +169,17 @@ fn a_plan_is_explained_in_words_and_in_numbers() {
     }
 }
 
+#[test]
+fn the_drawing_that_the_documentation_shows_is_the_one_that_is_made() {
+    let Some(bench) = Bench::new() else { return };
+    let line = "plan project fixtures/cells.ome.tif mip.ome.zarr --axis z --memory 512MiB --threads 2 --quiet --svg";
+    bench.text(&format!("{line} plan.svg"));
+    let shown = cli::repository().join("docs/images/plan.svg");
+    let drawn = std::fs::read_to_string(bench.path("plan.svg")).unwrap();
+    let same = drawn == std::fs::read_to_string(shown).unwrap();
+    assert!(same, "docs/images/plan.svg is out of date: `microtome {line} docs/images/plan.svg` makes it");
+}
+
 /// What must not, and what must, change the hash of a plan: the line, and what is put behind it.
 const SAME: [&str; 11] = [
     // All that so small an image has.
@@ -195,7 +206,7 @@ const OTHER: [&str; 11] = [
     "--compression none",
     "--levels 2",
     "--pixel-size z=0.5,unit=um",
-    "--channel-names A,B",
+    "--channel-names A,B,C",
 ];
 
 #[test]
