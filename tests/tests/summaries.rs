@@ -37,9 +37,8 @@ fn percentiles_of_a_plan_are_those_of_its_pixels() {
                 prop_assert!(report.peak_memory <= report.projected_peak);
                 prop_assert_eq!(report.tasks_run, report.tasks_planned);
                 let once = Estimate::of(&Stage::summarising(&array, &percentiles())).bytes_read;
-                let passes = report.bytes_read / once;
-                let least = if array.dtype().size() <= 2 { 1 } else { 2 };
-                prop_assert!(passes >= least, "{} passes over {}", passes, array.dtype());
+                let (passes, planned) = (report.bytes_read / once, percentiles().passes(array.dtype()));
+                prop_assert!(planned.contains(&passes), "{} passes over {}, not {:?}", passes, array.dtype(), planned);
             }
             Ok(())
         })
@@ -63,7 +62,12 @@ fn a_contrast_between_percentiles_is_the_one_between_their_values() {
             }
             let given = array.apply(Arc::new(rescale(Ends::Values(value(0), value(1))))).unwrap();
             let expected = given.compute(&options(1, None)).unwrap();
-            let found = asking.compute(&options(2, None)).unwrap();
+            let plan = Plan::compute(&asking, Fusing::Full);
+            let (found, report) = plan.collect(&options(2, None)).unwrap();
+            let estimate = plan.estimate_for(&options(2, None)).unwrap();
+            prop_assert_eq!(estimate.summary_passes.start(), estimate.summary_passes.end(), "the passes are known");
+            prop_assert_eq!((report.tasks_run, report.bytes_read), (estimate.fused, estimate.bytes_read));
+            prop_assert_eq!(plan.admit(&options(2, None)).unwrap().projected_peak, report.projected_peak);
             prop_assert_eq!(found.as_ref().bytes(), expected.as_ref().bytes());
             if let Some(sink) = sink(&asking, case.unit) {
                 Plan::store(&asking, &sink).run(&options(2, None)).unwrap();
@@ -73,6 +77,35 @@ fn a_contrast_between_percentiles_is_the_one_between_their_values() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn the_passes_of_two_contrasts_are_estimated() {
+    let image = |dtype| cases::Case {
+        shape: [1, 2, 5, 40, 50, 1],
+        dtype,
+        select: None,
+        tile: [1, 1, 1, 8, 64, 1],
+        chunk: [1, 1, 2, 40, 50, 1],
+        steps: Vec::new(),
+        unit: None,
+    };
+    for (dtype, passes) in [(PixelType::U16, 1), (PixelType::F32, 2), (PixelType::U64, 4)] {
+        let to_f32 = Rescale {
+            from: Ends::Percentiles { percentiles: (1.0, 99.0) },
+            to: Some((0.0, 1.0)),
+            dtype: Some(PixelType::F32),
+        };
+        let again = Rescale { from: Ends::Percentiles { percentiles: (25.0, 75.0) }, ..to_f32.clone() };
+        let twice = build(&image(dtype)).apply(Arc::new(to_f32)).unwrap().apply(Arc::new(again)).unwrap();
+        let plan = Plan::compute(&twice, Fusing::Full);
+        let estimate = plan.estimate_for(&options(2, None)).unwrap();
+        // Those of the image, two over the float pixels made of it, and the result.
+        assert_eq!(estimate.summary_passes, passes + 2..=passes + 2, "{dtype}");
+        let (_, report) = plan.collect(&options(2, None)).unwrap();
+        assert_eq!((report.tasks_run, report.bytes_read), (estimate.fused, estimate.bytes_read), "{dtype}");
+        assert_eq!(report.bytes_read, (passes + 3) * 10 * 2000 * dtype.size() as u64, "{dtype}");
+    }
 }
 
 #[test]

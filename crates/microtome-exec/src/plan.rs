@@ -74,15 +74,17 @@ impl<'a> Plan<'a> {
         Pyramid { array: &self.array, steps: &self.steps, output, fusing: Fusing::Full }
     }
 
-    /// The exact counts and sizes of a run. O(layers), for each pass. Of a summary that an operation asks for the first pass
-    /// is counted; pixels of more than 16 bits take more.
+    /// The counts and sizes of a run. O(layers), for each pass. They are exact, also with the summaries that operations ask
+    /// for, but where these take more or fewer passes as the pixels are: then those of the most passes, which
+    /// [`summary_passes`](Estimate::summary_passes) says.
     ///
     /// # Errors
     /// [`GraphError::Memory`] if the plan does not fit the budget.
     pub fn estimate_for(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
-        let asked = self.array.asking().map(|(pixels, summary)| Estimate::of(&Stage::summarising(&pixels, &summary)));
+        let asked = self.array.all_asking();
+        let asked = asked.iter().map(|(pixels, summary)| Estimate::summarising(pixels, summary));
         let passes = self.passes(options)?;
-        let mut all = asked.into_iter().chain(passes.iter().map(Pass::estimate));
+        let mut all = asked.chain(passes.iter().map(Pass::estimate));
         let first = all.next().unwrap_or_else(|| self.estimate());
         Ok(all.fold(first, Estimate::then))
     }
@@ -130,10 +132,11 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`GraphError::Memory`] if the plan does not fit the budget.
     pub fn admit(&self, options: &RunOptions) -> Result<Admission, GraphError> {
-        if let Some((pixels, summary)) = self.array.asking() {
-            summarise::lay_out(&pixels, &summary, options)?;
-        }
-        let most = self.passes(options)?.into_iter().map(|pass| pass.admission).max_by_key(|a| a.projected_peak);
+        let asked = self.array.all_asking();
+        let asked = asked.iter().map(|(pixels, summary)| Ok(summarise::lay_out(pixels, summary, options)?.1));
+        let asked = asked.collect::<Result<Vec<_>, GraphError>>()?;
+        let passes = self.passes(options)?.into_iter().map(|pass| pass.admission);
+        let most = passes.chain(asked).max_by_key(|admission| admission.projected_peak);
         most.map_or_else(|| self.in_memory(options).map(|pass| pass.admission), Ok)
     }
 

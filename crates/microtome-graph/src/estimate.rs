@@ -1,16 +1,21 @@
 //! The estimate: exact counts and sizes before anything runs.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use microtome_array::{ArraySpec, Axis, Shape};
+use microtome_ops::Summary;
 use serde::Serialize;
 
 use crate::cuts;
 use crate::layer::{Layer, LayerId, LayerKind};
+use crate::lazy::LazyArray;
 use crate::reads::AxisCut;
 use crate::stage::Stage;
 
-/// What computing a stage costs. Every count is exact: it equals what the graph holds and what the executor counts.
+/// What computing a stage costs. Every count is exact: it equals what the graph holds and what the executor counts, but for
+/// [`summary_passes`](Estimate::summary_passes) that cannot be known beforehand.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     /// One line a layer, inputs first.
@@ -34,6 +39,9 @@ pub struct Estimate {
     pub bytes_written: u64,
     /// Bytes of pixels stored for a while between two passes, and read back.
     pub intermediate_bytes: u64,
+    /// Passes over pixels that summaries take for which operations ask, at least and at most. Where the two differ, it
+    /// depends on the pixels, and tasks, chunks and bytes read are those of the most: upper bounds, no exact counts.
+    pub summary_passes: RangeInclusive<u64>,
     /// Write units (shards, stored chunks); of an array computed into memory, its chunks.
     pub units: u64,
     /// Groups of write units that run as one.
@@ -98,6 +106,7 @@ impl Estimate {
             times_read: times_read(&layers),
             bytes_written: tops().filter(stored).map(|layer| layer.spec.bytes()).sum(),
             intermediate_bytes: 0,
+            summary_passes: 0..=0,
             units: tops().filter(units).map(|layer| layer.grid.count()).sum(),
             groups: stage.groups().count(),
             layers,
@@ -106,6 +115,14 @@ impl Estimate {
 }
 
 impl Estimate {
+    /// The estimate of all passes of a summary of an array. O(layers).
+    pub fn summarising(array: &LazyArray, summary: &Arc<dyn Summary>) -> Estimate {
+        let once = Estimate::of(&Stage::summarising(array, summary));
+        let passes = summary.passes(array.dtype());
+        let all = (1..*passes.end()).fold(once.clone(), |all, _| all.then(once.clone()));
+        Estimate { summary_passes: passes, ..all }
+    }
+
     /// The estimate of a pass that stores pixels for the next one: nothing of it is in the output.
     #[must_use]
     pub fn between(self) -> Estimate {
@@ -124,6 +141,8 @@ impl Estimate {
         self.bytes_read += next.bytes_read;
         self.bytes_written += next.bytes_written;
         self.intermediate_bytes += next.intermediate_bytes;
+        let (ours, theirs) = (&self.summary_passes, &next.summary_passes);
+        self.summary_passes = ours.start() + theirs.start()..=ours.end() + theirs.end();
         self.units += next.units;
         self.groups += next.groups;
         self

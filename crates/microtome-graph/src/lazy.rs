@@ -164,6 +164,16 @@ impl LazyArray {
         })
     }
 
+    /// All operations that ask for a summary, from the source on, as [`asking`](LazyArray::asking) gives the first: later ones
+    /// ask of pixels that wait for the answers before them.
+    pub fn all_asking(&self) -> Vec<(LazyArray, Arc<dyn Summary>)> {
+        let mut all: Vec<_> = self.0.inputs.iter().flat_map(LazyArray::all_asking).collect();
+        if let LayerKind::Op(op) = &self.0.layer.kind {
+            all.extend(self.0.inputs.first().cloned().zip(op.asks()));
+        }
+        all
+    }
+
     /// This array with the answer to what [`asking`](LazyArray::asking) gave.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 mod state;
 
 use std::any::Any;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use microtome_array::PixelType;
@@ -122,9 +123,13 @@ impl Summary for Histogram {
         to_params(self)
     }
 
+    fn passes(&self, _input: PixelType) -> RangeInclusive<u64> {
+        if self.range.is_some() { 1..=1 } else { 2..=2 }
+    }
+
     fn state_bytes(&self, _input: PixelType) -> u64 {
-        // Counters, and in the last pass edges.
-        if self.range.is_some() { 16 * self.bins + 32 } else { 32 }
+        // Counters and edges of the last pass.
+        16 * self.bins + 32
     }
 
     fn start(&self, input: PixelType) -> Result<Box<dyn SummaryState>, OpError> {

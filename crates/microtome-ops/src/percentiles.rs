@@ -11,6 +11,7 @@ mod key;
 mod tally;
 
 use std::any::Any;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use microtome_array::{PixelType, dispatch};
@@ -37,8 +38,8 @@ pub(crate) const ENTRY: SummaryEntry = SummaryEntry {
 /// Most percentiles that are asked for at once.
 const MOST: usize = 64;
 
-/// Most counters of a state: 1 MiB of them.
-const MOST_COUNTERS: usize = 1 << 17;
+/// Most counters of a state: 2 MiB of them, as many as four values take in passes of 16 bits.
+const MOST_COUNTERS: usize = 1 << 18;
 
 /// The percentiles of all pixels of an array.
 ///
@@ -55,8 +56,8 @@ const MOST_COUNTERS: usize = 1 << 17;
 /// pixels; [`OpError::NoValue`] at the end if there is no value.
 ///
 /// # Complexity
-/// One pass for types of 8 and 16 bits. For wider ones a pass for each 16 bits of the type, and somewhat more passes for
-/// more than two percentiles, so that a state stays within 1 MiB.
+/// One pass for types of 8 and 16 bits. For wider ones a pass for each 16 bits of the type, and maybe one or two more where
+/// more than two percentiles are asked for, so that a state stays within 2 MiB.
 ///
 /// # Examples
 /// See [`summarise`](crate::summarise).
@@ -122,6 +123,16 @@ impl Percentiles {
             return Err(state("parameters of a later pass contradict each other"));
         }
         Ok(())
+    }
+
+    /// Leading bits of the keys that are known before this pass.
+    fn known(&self) -> u32 {
+        self.found.as_ref().map_or(0, |found| found.known)
+    }
+
+    /// Most values that decide the percentiles.
+    fn values(&self) -> usize {
+        self.found.as_ref().map_or(2 * self.of.len(), |found| found.wanted.len())
     }
 
     /// What this pass counts.
@@ -230,8 +241,20 @@ impl Summary for Percentiles {
         to_params(self)
     }
 
+    fn passes(&self, input: PixelType) -> RangeInclusive<u64> {
+        let left = 8 * input.size() as u32 - self.known();
+        let least = left.div_ceil(tally::MOST_BITS);
+        // At worst no two values share a beginning, once one pass has been made.
+        let first = if self.found.is_some() { 0 } else { left.min(tally::MOST_BITS) };
+        let later = (left - first).div_ceil(tally::bits(tally::MOST_BITS, self.values()));
+        u64::from(least)..=u64::from(u32::from(first > 0) + later)
+    }
+
     fn state_bytes(&self, input: PixelType) -> u64 {
-        self.pass(input).map_or(0, |pass| 8 * pass.counters() as u64)
+        let Ok(pass) = self.pass(input) else { return 0 };
+        let after = 8 * input.size() as u32 - self.known() - pass.bits();
+        let later = if after == 0 { 0 } else { (self.values() << after.min(tally::MOST_BITS)).min(MOST_COUNTERS) };
+        8 * pass.counters().max(later) as u64
     }
 
     fn start(&self, input: PixelType) -> Result<Box<dyn SummaryState>, OpError> {

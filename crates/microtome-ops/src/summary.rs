@@ -9,6 +9,7 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use microtome_array::{PixelType, PixelsRef};
@@ -24,7 +25,12 @@ pub trait Summary: Debug + Send + Sync {
     /// Its parameters; with the name they make the same summary in the same pass again.
     fn params(&self) -> Value;
 
-    /// Most bytes that the state of a part takes, however many pixels are added. A saved one is seldom as long.
+    /// How many passes over all pixels are left at least and at most, this one among them; more than one number where it
+    /// depends on the pixels.
+    fn passes(&self, input: PixelType) -> RangeInclusive<u64>;
+
+    /// Most bytes that the state of a part takes in this pass and in those that follow, however many pixels are added. A
+    /// saved one is seldom as long.
     fn state_bytes(&self, input: PixelType) -> u64;
 
     /// The state of a part of which nothing has been seen yet.

@@ -37,6 +37,7 @@ pub fn summary_holds(entry: &SummaryEntry) {
 ///
 /// - pixels that are cut into random parts, whose states are saved, loaded and merged in order, give in every pass what all
 ///   of them in one part give, and so does the summary that comes back from its parameters;
+/// - as many passes as were said at first, and no more memory in a later one;
 /// - a saved state that is cut short is refused, and bytes of any kind are no reason to panic.
 ///
 /// # Panics
@@ -79,9 +80,19 @@ fn in_parts(mut summary: Arc<dyn Summary>, pixels: PixelsRef<'_>, random: &mut R
             damaged_states_are_refused(summary.as_ref(), &saved, random);
             merged.merge(summary.load(&saved)?)?;
         }
+        let (passes, bytes) = (summary.passes(pixels.dtype()), summary.state_bytes(pixels.dtype()));
         match summary.end(merged)? {
-            Step::Again(next) => summary = next,
-            Step::Done(answer) => return Ok(answer),
+            Step::Again(next) => {
+                let (left, later) = (next.passes(pixels.dtype()), next.state_bytes(pixels.dtype()));
+                let fits = passes.start() - 1 <= *left.start() && left.end() < passes.end();
+                assert!(fits, "{next:?} has {left:?} passes left, {passes:?} with the one before");
+                assert!(later <= bytes, "{next:?} takes {later} bytes, {bytes} were promised before");
+                summary = next;
+            }
+            Step::Done(answer) => {
+                assert!(passes.contains(&1), "{summary:?} has ended, and had {passes:?} passes to go");
+                return Ok(answer);
+            }
         }
     }
     panic!("{summary:?} has not ended after {MOST_PASSES} passes");

@@ -12,7 +12,13 @@ use crate::counts::{decode, encode};
 use crate::{OpError, SummaryState};
 
 /// Most bits that a pass looks at: as many counters stay in the second cache.
-const MOST_BITS: u32 = 16;
+pub(super) const MOST_BITS: u32 = 16;
+
+/// Bits that a pass looks at, of so many that are left, for so many beginnings.
+pub(super) fn bits(left: u32, prefixes: usize) -> u32 {
+    let room = (MOST_COUNTERS / prefixes.max(1)).max(1).ilog2();
+    left.min(MOST_BITS).min(room)
+}
 
 /// What a pass over the pixels counts.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +36,7 @@ impl Pass {
     /// Counts the bits after the `known` ones, for keys that begin with one of `prefixes`, which are in order.
     pub(super) fn new(dtype: PixelType, known: u32, mut prefixes: Vec<u64>) -> Pass {
         prefixes.dedup();
-        let room = (MOST_COUNTERS / prefixes.len().max(1)).max(1).ilog2();
-        let bits = (8 * dtype.size() as u32 - known).min(MOST_BITS).min(room);
+        let bits = bits(8 * dtype.size() as u32 - known, prefixes.len());
         Pass { dtype, known, bits, prefixes }
     }
 
