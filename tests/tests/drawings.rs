@@ -1,18 +1,14 @@
 //! Drawings of plans say what the plans are. They are left in `target/tmp` to be looked at.
 
+mod cases;
+
 use std::sync::Arc;
 
+use cases::{halves, synthetic};
 use microtome::{
-    ArraySpec, Axis, ChunkDims, Compute, Downsample, Drawing, Factors, Fusing, Gaussian, LazyArray, LevelSpec, Look,
-    Op, OutputMeta, PixelType, Plan, Projection, Relation, RunOptions, Selection, Shape, ShardChoice, Shrink, Sigma,
-    SyntheticReader, ZarrOptions, create_zarr,
+    Axis, Compute, Drawing, Fusing, Gaussian, Look, Plan, Projection, Relation, RunOptions, ShardChoice, Sigma,
+    ZarrOptions,
 };
-
-fn synthetic(shape: [u64; 6], dims: &str) -> LazyArray {
-    let spec = ArraySpec { shape: Shape::new(shape).unwrap(), dtype: PixelType::U16 };
-    let dims = ChunkDims::parse(dims).unwrap();
-    LazyArray::source(Arc::new(SyntheticReader::new(spec)), &Selection::default(), &dims).unwrap()
-}
 
 fn options(memory: u64) -> RunOptions {
     RunOptions { threads: 2, memory, ..RunOptions::default() }
@@ -101,13 +97,9 @@ fn what_is_left_out_is_said() {
 #[test]
 fn a_pyramid_is_drawn_pass_by_pass() {
     let image = synthetic([1, 2, 6, 1024, 1280, 1], "YX");
-    let half = Downsample { factor: Factors { y: 2, x: 2, ..Factors::default() }, method: Shrink::Mean };
-    let steps: Vec<Arc<dyn Op>> = (0..3).map(|_| Arc::new(half.clone()) as Arc<dyn Op>).collect();
-    let levels: Vec<LevelSpec> =
-        (0..4).map(|n| LevelSpec::reduced(image.spec(), [1, 1, 1, 1 << n, 1 << n, 1]).unwrap()).collect();
     let folder = tempfile::tempdir().unwrap();
     let zarr = ZarrOptions { shard: ShardChoice::None, ..ZarrOptions::default() };
-    let output = create_zarr(&folder.path().join("o.zarr"), &levels, &OutputMeta::default(), &zarr).unwrap();
+    let (steps, output) = halves(&image, 4, &folder.path().join("o.zarr"), &zarr);
     let plan = Plan::pyramid(&image, steps, &output);
     let one = plan.drawing(&options(1 << 30), 1);
     let svg_one = svg("pyramid-one-pass", &one);

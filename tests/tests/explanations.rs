@@ -1,18 +1,14 @@
 //! `plan --explain`: the numbers that decided, and advice that does what it says.
 
+mod cases;
+
 use std::sync::Arc;
 
+use cases::{halves, synthetic};
 use microtome::{
-    ArraySpec, Axis, ChunkDims, Compute, Downsample, Explanation, Factors, Fusing, Gaussian, LazyArray, LevelSpec, Op,
-    OutputMeta, PixelType, Plan, Projection, RunOptions, Selection, Shape, ShardChoice, Shrink, Sigma, SyntheticReader,
-    ZarrOptions, create_zarr, parse_size,
+    Axis, ChunkDims, Compute, Explanation, Fusing, Gaussian, Plan, Projection, RunOptions, Shape, ShardChoice, Sigma,
+    ZarrOptions, parse_size,
 };
-
-fn synthetic(shape: [u64; 6], dims: &str) -> LazyArray {
-    let spec = ArraySpec { shape: Shape::new(shape).unwrap(), dtype: PixelType::U16 };
-    let dims = ChunkDims::parse(dims).unwrap();
-    LazyArray::source(Arc::new(SyntheticReader::new(spec)), &Selection::default(), &dims).unwrap()
-}
 
 fn options(threads: usize, memory: u64) -> RunOptions {
     RunOptions { threads, memory, ..RunOptions::default() }
@@ -127,13 +123,8 @@ fn a_refused_plan_is_explained_with_the_budget_that_would_do() {
 #[test]
 fn levels_in_several_passes_have_their_reason() {
     let image = synthetic([1, 2, 6, 1024, 1280, 1], "YX");
-    let half = Downsample { factor: Factors { y: 2, x: 2, ..Factors::default() }, method: Shrink::Mean };
-    let steps: Vec<Arc<dyn Op>> = (0..3).map(|_| Arc::new(half.clone()) as Arc<dyn Op>).collect();
-    let levels: Vec<LevelSpec> =
-        (0..4).map(|n| LevelSpec::reduced(image.spec(), [1, 1, 1, 1 << n, 1 << n, 1]).unwrap()).collect();
     let folder = tempfile::tempdir().unwrap();
-    let output =
-        create_zarr(&folder.path().join("o.zarr"), &levels, &OutputMeta::default(), &ZarrOptions::default()).unwrap();
+    let (steps, output) = halves(&image, 4, &folder.path().join("o.zarr"), &ZarrOptions::default());
     let plan = Plan::pyramid(&image, steps, &output);
     let one = plan.explain(&options(2, 1 << 30));
     assert_eq!((one.passes.len(), one.passes[0].stores.as_str()), (1, "levels 0 to 3"), "{one}");

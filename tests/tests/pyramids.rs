@@ -4,7 +4,7 @@ mod cases;
 
 use std::sync::Arc;
 
-use cases::{build, factors, shrink, simple_case};
+use cases::{build, factors, halves, shrink, simple_case, synthetic};
 use microtome::{
     ArraySpec, ChunkDims, Compute, Estimate, Intermediates, LazyArray, LevelSpec, MemorySink, Op, OutputMeta, Pixels,
     Plan, RunOptions, Shape, ShardChoice, ZarrOptions, create_zarr,
@@ -119,16 +119,9 @@ fn c_count(spec: ArraySpec) -> usize {
 
 #[test]
 fn levels_of_an_image_are_made_from_pixels_that_are_read_once() {
-    let shape = Shape::new([1, 2, 6, 1024, 1280, 1]).unwrap();
-    let reader = microtome::SyntheticReader::new(ArraySpec { shape, dtype: microtome::PixelType::U16 });
-    let array = LazyArray::source(Arc::new(reader), &microtome::Selection::default(), &ChunkDims::default()).unwrap();
-    let half = microtome::Factors { y: 2, x: 2, ..Default::default() };
-    let steps: Vec<Arc<dyn Op>> = (0..3).map(|_| Arc::new(shrink(half)) as Arc<dyn Op>).collect();
-    let specs: Vec<LevelSpec> =
-        (0..4).map(|n| LevelSpec::reduced(array.spec(), [1, 1, 1, 1 << n, 1 << n, 1]).unwrap()).collect();
+    let array = synthetic([1, 2, 6, 1024, 1280, 1], "YX");
     let folder = tempfile::tempdir().unwrap();
-    let output =
-        create_zarr(&folder.path().join("o.zarr"), &specs, &OutputMeta::default(), &ZarrOptions::default()).unwrap();
+    let (steps, output) = halves(&array, 4, &folder.path().join("o.zarr"), &ZarrOptions::default());
     let plan = Plan::pyramid(&array, steps, &output);
     let estimate: Estimate = plan.estimate_for(&options(2, 1 << 30)).unwrap();
     assert_eq!(estimate.bytes_read, array.spec().bytes(), "{estimate}");

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::corners::without;
 use crate::{ArrayError, Axis, PerAxis, Region, Shape};
 
 /// Position of a chunk in its grid, counted in chunks.
@@ -167,6 +168,12 @@ impl IndexBox {
             start: PerAxis::from_fn(|a| self.start[a].max(other.start[a])),
             end: PerAxis::from_fn(|a| self.end[a].min(other.end[a])),
         }
+    }
+
+    /// What is left without another box, as boxes that do not overlap: at most two an axis.
+    pub fn without(&self, hole: &IndexBox) -> impl Iterator<Item = IndexBox> + use<> {
+        let parts = without((self.start, self.end), (hole.start, hole.end));
+        parts.map(|(start, end)| IndexBox { start, end })
     }
 
     /// The index at a position in C order. O(1).

@@ -9,6 +9,7 @@
 mod axis;
 mod buffer;
 mod copy;
+mod corners;
 mod dims;
 mod dtype;
 mod error;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::corners::without;
 use crate::{ArrayError, Axis, PerAxis, Shape};
 
 /// A half-open box in pixels: `start` up to, not including, `end` on each axis.
@@ -128,19 +129,8 @@ impl Region {
     /// # Ok::<(), microtome_array::ArrayError>(())
     /// ```
     pub fn without(&self, hole: &Region) -> Vec<Region> {
-        let hole = self.intersect(hole);
-        if hole.is_empty() {
-            return vec![*self];
-        }
-        let mut rest = *self;
-        let mut out = Vec::new();
-        for axis in Axis::ALL {
-            out.push(rest.with(axis, rest.start(axis), hole.start(axis)));
-            out.push(rest.with(axis, hole.end(axis), rest.end(axis)));
-            rest = rest.with(axis, hole.start(axis), hole.end(axis));
-        }
-        out.retain(|part| !part.is_empty());
-        out
+        let parts = without((self.start, self.end), (hole.start, hole.end));
+        parts.map(|(start, end)| Region { start, end }).collect()
     }
 
     /// Whether `other` lies wholly inside.

@@ -1,6 +1,6 @@
 //! Sets of chunk indices: which chunks of a layer are needed.
 
-use microtome_array::{Axis, ChunkIndex, IndexBox};
+use microtome_array::{ChunkIndex, IndexBox};
 
 /// A set of chunk indices, kept as disjoint boxes.
 ///
@@ -22,7 +22,7 @@ impl IndexSet {
     pub fn insert(&mut self, chunks: IndexBox) {
         let mut fresh = vec![chunks];
         for old in &self.boxes {
-            fresh = fresh.iter().flat_map(|b| subtract(b, old)).collect();
+            fresh = fresh.iter().flat_map(|b| b.without(old)).collect();
         }
         self.boxes.extend(fresh.into_iter().filter(|b| !b.is_empty()));
     }
@@ -51,23 +51,6 @@ impl IndexSet {
     pub fn iter(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
         self.boxes.iter().flat_map(IndexBox::iter)
     }
-}
-
-/// What is left of `from` without `cut`: at most two boxes an axis.
-fn subtract(from: &IndexBox, cut: &IndexBox) -> Vec<IndexBox> {
-    if from.intersect(cut).is_empty() {
-        return vec![*from];
-    }
-    let mut rest = *from;
-    let mut out = Vec::new();
-    for axis in Axis::ALL {
-        let (low, high) = (cut.start[axis].max(rest.start[axis]), cut.end[axis].min(rest.end[axis]));
-        out.push(IndexBox { end: rest.end.with(axis, low), ..rest });
-        out.push(IndexBox { start: rest.start.with(axis, high), ..rest });
-        rest = IndexBox { start: rest.start.with(axis, low), end: rest.end.with(axis, high) };
-    }
-    out.retain(|b| !b.is_empty());
-    out
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 pub mod damaged;
 pub mod naive;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use microtome::{
-    ArraySpec, Axis, ChunkDims, ChunkGrid, Downsample, Factors, Fusing, Gaussian, LazyArray, MemorySink, PerAxis,
-    PixelType, Pixels, Place, Projection, Reader, Region, Selection, Shape, Shrink, Sigma, Sink, Stage, StageOptions,
-    SyntheticReader,
+    ArraySpec, Axis, ChunkDims, ChunkGrid, Downsample, Factors, Fusing, Gaussian, LazyArray, LevelSpec, MemorySink, Op,
+    OutputMeta, PerAxis, PixelType, Pixels, Place, Projection, Reader, Region, Selection, Shape, Shrink, Sigma, Sink,
+    Stage, StageOptions, SyntheticReader, ZarrOptions, ZarrOutput, create_zarr,
 };
 use proptest::prelude::*;
 
@@ -108,6 +109,22 @@ pub fn build(case: &Case) -> LazyArray {
 pub fn reader(case: &Case) -> Arc<dyn Reader> {
     let spec = ArraySpec { shape: Shape::new(case.shape).unwrap(), dtype: case.dtype };
     Arc::new(SyntheticReader::new(spec).tiled(Shape::new(case.tile).unwrap()))
+}
+
+/// An image of 16-bit pixels, in chunks of `dims`.
+pub fn synthetic(shape: [u64; 6], dims: &str) -> LazyArray {
+    let spec = ArraySpec { shape: Shape::new(shape).unwrap(), dtype: PixelType::U16 };
+    let dims = ChunkDims::parse(dims).unwrap();
+    LazyArray::source(Arc::new(SyntheticReader::new(spec)), &Selection::default(), &dims).unwrap()
+}
+
+/// A pyramid of an image whose every level halves Y and X: what makes the levels, and what takes them.
+pub fn halves(image: &LazyArray, levels: usize, path: &Path, zarr: &ZarrOptions) -> (Vec<Arc<dyn Op>>, ZarrOutput) {
+    let half = shrink(Factors { y: 2, x: 2, ..Factors::default() });
+    let steps = (1..levels).map(|_| Arc::new(half.clone()) as Arc<dyn Op>).collect();
+    let level = |n: usize| LevelSpec::reduced(image.spec(), [1, 1, 1, 1 << n, 1 << n, 1]).unwrap();
+    let specs: Vec<LevelSpec> = (0..levels).map(level).collect();
+    (steps, create_zarr(path, &specs, &OutputMeta::default(), zarr).unwrap())
 }
 
 /// The case on another image of its shape and type.
