@@ -18,7 +18,7 @@ use microtome_io::{ReadError, Verification};
 /// use microtome::prelude::*;
 /// let scene = Image::open(format!("{fixtures}/cells.ome.tif"))?.scene(0)?;
 /// let mip = scene.array(&ChunkDims::default())?.project(Axis::Z, Projection::Max)?;
-/// mip.store(&out, &ZarrOptions::default())?.run(&RunOptions::default())?;
+/// mip.store(&out, ZarrOptions::default())?.run(&RunOptions::default())?;
 ///
 /// let found = microtome::verify(&out, 2)?;
 /// assert!(found.is_right() && found.units == 6);
