@@ -75,6 +75,61 @@ fn levels_do_not_depend_on_how_they_are_shared_out() {
         .unwrap();
 }
 
+#[test]
+fn a_plan_that_fits_fits_on_any_threads_and_in_more_memory() {
+    let cases = if std::env::var_os("MICROTOME_DEEP").is_some() { 3000 } else { 150 };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let choices = (simple_case(), factors(), 0usize..5, cases::chunk());
+    TestRunner::new(config)
+        .run(&choices, |(case, factor, levels, chunk)| {
+            let array = build(&case);
+            prop_assume!(!array.dtype().is_complex());
+            let steps: Vec<Arc<dyn Op>> = (0..levels).map(|_| Arc::new(shrink(factor)) as Arc<dyn Op>).collect();
+            let mut level = array.clone();
+            let mut specs = vec![LevelSpec::full(array.spec())];
+            for (n, step) in steps.iter().enumerate() {
+                level = level.apply(Arc::clone(step)).unwrap();
+                let downsample = [factor.t, factor.c, factor.z, factor.y, factor.x, 1];
+                specs.push(LevelSpec {
+                    array: level.spec(),
+                    downsample: downsample.map(|f| f.pow(n as u32 + 1) as f64),
+                });
+            }
+            let chunk = Some(Shape::new(chunk).unwrap());
+            let zarr = ZarrOptions { chunk, shard: ShardChoice::None, ..ZarrOptions::default() };
+            let output = create_zarr("nowhere.zarr".as_ref(), &specs, &OutputMeta::default(), &zarr).unwrap();
+            let plan = Plan::pyramid(&array, steps, &output);
+            let least = least(&plan);
+            for intermediate in [Intermediates::Auto, Intermediates::Never, Intermediates::Always] {
+                let fits = |threads, memory| {
+                    let options = RunOptions { intermediate, ..options(threads, memory) };
+                    plan.admit(&options).map(|admission| admission.projected_peak <= memory)
+                };
+                let smallest = match fits(1, 0) {
+                    Err(microtome::GraphError::Memory { needed, .. }) => needed,
+                    other => panic!("no memory is enough: {other:?}"),
+                };
+                for memory in
+                    [smallest, smallest + 1, least.max(smallest), smallest * 5 / 4, smallest * 2, smallest * 7]
+                {
+                    for threads in [1, 2, 3, 8] {
+                        let found = fits(threads, memory);
+                        prop_assert!(
+                            matches!(found, Ok(true)),
+                            "{} of {} bytes, {} threads: {:?}",
+                            memory,
+                            smallest,
+                            threads,
+                            found
+                        );
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
 fn least(plan: &Plan<'_>) -> u64 {
     let (mut low, mut high) = (0, 1 << 30);
     while high - low > 1 {
@@ -127,7 +182,11 @@ fn levels_of_an_image_are_made_from_pixels_that_are_read_once() {
     assert_eq!(estimate.bytes_read, array.spec().bytes(), "{estimate}");
     // In a budget that holds no level beside the first, that one is read back, and the others are made from it.
     let tight = plan.estimate_for(&options(1, least(&plan))).unwrap();
-    assert_eq!(tight.bytes_read, 2 * array.spec().bytes(), "{tight}");
+    let (once, read) = (array.spec().bytes(), tight.bytes_read);
+    assert!(
+        read >= 2 * once && read <= 2 * once + once / 16,
+        "the first level again, and perhaps a small one: {tight}"
+    );
 }
 
 #[test]

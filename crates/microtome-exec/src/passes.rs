@@ -19,7 +19,7 @@ use microtome_io::{
 use microtome_ops::Op;
 
 use crate::intermediate::Intermediate;
-use crate::options::RunOptions;
+use crate::options::{Intermediates, RunOptions};
 
 /// A pass of a plan: a stage, and the levels it stores.
 #[derive(Clone, Debug)]
@@ -84,10 +84,22 @@ impl Pyramid<'_> {
         self.output.array(level).spec()
     }
 
-    /// The passes of a run within its budget.
+    /// The passes of a run within its budget. If every level alone fits, so does the whole, on any number of threads.
     pub(crate) fn passes(&self, options: &RunOptions) -> Result<Vec<Pass>, GraphError> {
         let (before, start) = self.begin(options).map_err(|refused| self.hardest(refused, 0, options))?;
-        let mut passes: Vec<Pass> = before.into_iter().collect();
+        let stores = before.is_some();
+        let passes = self.greedy(&start, options).or_else(|refused| self.searched(&start, options).ok_or(refused));
+        match passes {
+            Ok(passes) => Ok(before.into_iter().chain(passes).collect()),
+            // A level that does not fit alone may fit together with the first, as that is read.
+            Err(_) if stores => self.passes(&RunOptions { intermediate: Intermediates::Never, ..options.clone() }),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Passes of which each stores as many levels as it well can.
+    fn greedy(&self, start: &LazyArray, options: &RunOptions) -> Result<Vec<Pass>, GraphError> {
+        let mut passes = Vec::new();
         let mut first = 0;
         while first < self.count() {
             let source = if first == 0 { start.clone() } else { self.planned(first)? };
@@ -97,6 +109,26 @@ impl Pyramid<'_> {
             passes.push(pass);
         }
         Ok(passes)
+    }
+
+    /// Passes that fit, if there are any: where a level that would be left over does not fit alone, it may together with
+    /// those below it.
+    fn searched(&self, start: &LazyArray, options: &RunOptions) -> Option<Vec<Pass>> {
+        let mut rest: Vec<Option<Vec<Pass>>> = vec![None; self.count()];
+        rest.push(Some(Vec::new()));
+        for first in (0..self.count()).rev() {
+            let source = if first == 0 { start.clone() } else { self.planned(first).ok()? };
+            rest[first] = (first + 1..=self.count()).rev().find_map(|end| {
+                let after = rest[end].as_ref()?;
+                let pass = if end == first + 1 {
+                    self.alone(&source, first, options).ok()?
+                } else {
+                    self.pass(&source, first..end, options).ok().filter(|pass| !shares_levels(pass))?
+                };
+                Some(std::iter::once(pass).chain(after.iter().cloned()).collect())
+            });
+        }
+        rest.swap_remove(0)
     }
 
     /// Of the refusal of a pass and those that would come after it the one that needs most: a budget that is named must do
@@ -117,9 +149,7 @@ impl Pyramid<'_> {
             let limit = match self.pass(source, first..end, options) {
                 Err(GraphError::Memory { needed, .. }) => PassLimit::Memory { needed },
                 Err(_) => PassLimit::Sharing,
-                Ok(pass) if pass.stage.layers().iter().any(|l| l.shared && l.layer.is_shrinking()) => {
-                    PassLimit::Sharing
-                }
+                Ok(pass) if shares_levels(&pass) => PassLimit::Sharing,
                 Ok(pass) if pass.admission.slots < best.admission.slots => {
                     PassLimit::Slots { slots: pass.admission.slots }
                 }
@@ -219,6 +249,11 @@ impl Pyramid<'_> {
         let dims = ChunkDims::Shape(self.sink(level - 1).part);
         LazyArray::source(below, &Selection::default(), &dims)?.apply(Arc::clone(&self.steps[level - 1]))
     }
+}
+
+/// Whether values of levels would be needed by several groups.
+fn shares_levels(pass: &Pass) -> bool {
+    pass.stage.layers().iter().any(|layer| layer.shared && layer.layer.is_shrinking())
 }
 
 fn needed(error: &GraphError) -> u64 {
