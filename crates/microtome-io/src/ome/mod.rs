@@ -8,7 +8,9 @@
 mod model;
 mod parse;
 mod unit;
+mod write;
 
 pub use model::{BinaryOnly, FileRef, Ome, OmeChannel, OmeError, OmeImage, TiffData};
 pub use parse::parse;
-pub use unit::{Unit, length_unit, time_unit};
+pub use unit::{Unit, length_symbol, length_unit, time_symbol, time_unit};
+pub use write::{OmeMeta, type_name, write};

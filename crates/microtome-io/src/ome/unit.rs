@@ -104,6 +104,55 @@ pub fn time_unit(text: &str) -> Unit {
     named(&text, &TIMES).or_else(|| si(&text, "s", &["second"])).unwrap_or(Unit { name: text, size: None })
 }
 
+/// The symbol of OME for a unit of length; `None` for units that OME does not have.
+///
+/// # Examples
+/// ```
+/// use microtome_io::ome::length_symbol;
+/// assert_eq!(length_symbol("micrometer").as_deref(), Some("µm"));
+/// assert_eq!(length_symbol("angstrom").as_deref(), Some("Å"));
+/// assert_eq!(length_symbol("furlong"), None);
+/// ```
+pub fn length_symbol(text: &str) -> Option<String> {
+    let name = length_unit(text).name;
+    let other = match name.as_str() {
+        "angstrom" => "Å",
+        "inch" => "in",
+        "foot" => "ft",
+        "yard" => "yd",
+        "mile" => "mi",
+        "parsec" => "pc",
+        "light year" => "ly",
+        "pixel" | "reference frame" => &name,
+        _ => return si_symbol(&name, "meter", "m"),
+    };
+    Some(other.to_owned())
+}
+
+/// The symbol of OME for a unit of time; `None` for units that OME does not have.
+///
+/// # Examples
+/// ```
+/// use microtome_io::ome::time_symbol;
+/// assert_eq!(time_symbol("millisecond").as_deref(), Some("ms"));
+/// assert_eq!(time_symbol("hours").as_deref(), Some("h"));
+/// ```
+pub fn time_symbol(text: &str) -> Option<String> {
+    let name = time_unit(text).name;
+    match name.as_str() {
+        "minute" => Some("min".to_owned()),
+        "hour" => Some("h".to_owned()),
+        "day" => Some("d".to_owned()),
+        _ => si_symbol(&name, "second", "s"),
+    }
+}
+
+fn si_symbol(name: &str, word: &str, symbol: &str) -> Option<String> {
+    let prefix = name.strip_suffix(word)?;
+    let (short, _, _) = PREFIXES.iter().find(|(_, long, _)| *long == prefix)?;
+    Some(format!("{}{symbol}", if *short == "u" { "µ" } else { short }))
+}
+
 /// One letter for micro, whichever way it is written; ImageJ escapes it.
 fn clean(text: &str) -> String {
     let text = text.replace("\\u00B5", "u").replace("\\u03BC", "u").replace(['µ', 'μ'], "u");

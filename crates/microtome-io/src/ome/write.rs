@@ -1,0 +1,262 @@
+//! From the description of one image to an OME-XML document of the schema 2016-06.
+//!
+//! *Invariant:* the text is ASCII (anything else is a character reference), so that it is both the 7-bit text that TIFF wants
+//! and the UTF-8 that OME wants; equal descriptions give equal bytes.
+
+use std::fmt::Write as _;
+
+use microtome_array::{ArraySpec, Axis, PixelType};
+
+use super::unit::{length_symbol, time_symbol};
+use crate::{Channel, Limits, PixelSize, Quantity, SceneInfo};
+
+/// Who the documents say they are from.
+const CREATOR: &str = concat!("microtome ", env!("CARGO_PKG_VERSION"));
+const SCHEMA: &str = "http://www.openmicroscopy.org/Schemas/OME/2016-06";
+/// Namespace of the annotation that holds the document an image came with.
+const ORIGINAL: &str = "microtome/original-ome-xml";
+
+/// What a document says of its image, beside shape and pixel type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OmeMeta {
+    /// Name for people, or empty.
+    pub name: String,
+    /// Channels in order; missing ones are unnamed.
+    pub channels: Vec<Channel>,
+    /// Distance between pixels.
+    pub pixel_size: PixelSize,
+    /// Time between two frames.
+    pub time_increment: Option<Quantity>,
+    /// The document that the image came with: kept whole, as the text of an annotation.
+    pub original: Option<String>,
+}
+
+impl From<&SceneInfo> for OmeMeta {
+    fn from(scene: &SceneInfo) -> Self {
+        OmeMeta {
+            name: scene.name.clone(),
+            channels: scene.channels.clone(),
+            pixel_size: scene.pixel_size.clone(),
+            time_increment: scene.time_increment.clone(),
+            original: None,
+        }
+    }
+}
+
+/// The OME word for a pixel type; `None` for those that OME does not have.
+pub fn type_name(dtype: PixelType) -> Option<&'static str> {
+    Some(match dtype {
+        PixelType::U8 => "uint8",
+        PixelType::U16 => "uint16",
+        PixelType::U32 => "uint32",
+        PixelType::I8 => "int8",
+        PixelType::I16 => "int16",
+        PixelType::I32 => "int32",
+        PixelType::F32 => "float",
+        PixelType::F64 => "double",
+        PixelType::C64 => "complex",
+        PixelType::C128 => "double-complex",
+        PixelType::Bool => "bit",
+        _ => return None,
+    })
+}
+
+/// The document of one image whose planes are the pages of one file, Z fastest, then C, then T; `uuid` is 32 hexadecimal
+/// digits with hyphens. `None` for a pixel type that OME does not have.
+///
+/// A distance whose unit OME does not have, or none, is said in `reference frame`, the unit without a size. A document of
+/// ours as the original is not kept, but what it keeps itself. An original that would make the document larger than what
+/// readers take by default is left out.
+///
+/// # Examples
+/// ```
+/// use microtome_array::{ArraySpec, PixelType, Shape};
+/// use microtome_io::ome::{OmeMeta, parse, write};
+/// let array = ArraySpec { shape: Shape::new([1, 1, 5, 32, 64, 1])?, dtype: PixelType::U16 };
+/// let meta = OmeMeta { name: "Zelle ä".to_owned(), ..OmeMeta::default() };
+/// let xml = write(array, &meta, "00000000-0000-8000-8000-000000000000").unwrap();
+/// assert!(xml.is_ascii());
+/// let image = &parse(&xml, &Default::default())?.images[0];
+/// assert_eq!((image.size, image.name.as_str()), ([1, 1, 5, 32, 64], "Zelle ä"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write(array: ArraySpec, meta: &OmeMeta, uuid: &str) -> Option<String> {
+    let kind = type_name(array.dtype)?;
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><OME xmlns=\"{SCHEMA}\" \
+         xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:schemaLocation=\"{SCHEMA} {SCHEMA}/ome.xsd\" \
+         UUID=\"urn:uuid:{uuid}\" Creator=\"{CREATOR}\"><Image ID=\"Image:0\""
+    );
+    attribute(&mut out, "Name", Some(meta.name.as_str()).filter(|name| !name.is_empty()));
+    out.push('>');
+    pixels(&mut out, array, meta, kind);
+    let kept = meta.original.as_deref().and_then(original).map(|text| annotation(&text));
+    if let Some(kept) = kept
+        && (out.len() + kept.len()) as u64 + 64 <= Limits::default().metadata_bytes
+    {
+        // An annotation that belongs to the image is one that programs copy along.
+        out.push_str("<AnnotationRef ID=\"Annotation:0\"/></Image>");
+        out.push_str(&kept);
+    } else {
+        out.push_str("</Image>");
+    }
+    out.push_str("</OME>");
+    Some(out)
+}
+
+fn pixels(out: &mut String, array: ArraySpec, meta: &OmeMeta, kind: &str) {
+    let [t, c, z, y, x, s] = array.shape.extents();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        out,
+        "<Pixels ID=\"Pixels:0\" DimensionOrder=\"XYZCT\" Type=\"{kind}\" SizeX=\"{x}\" SizeY=\"{y}\" SizeZ=\"{z}\" \
+         SizeC=\"{}\" SizeT=\"{t}\" BigEndian=\"false\" Interleaved=\"{}\"",
+        c * s,
+        s > 1
+    );
+    let size = &meta.pixel_size;
+    let unit = size.unit.as_deref().and_then(length_symbol).unwrap_or_else(|| "reference frame".to_owned());
+    for (axis, size) in [(Axis::X, size.x), (Axis::Y, size.y), (Axis::Z, size.z)] {
+        if let Some(value) = size.filter(|v| v.is_finite() && *v > 0.0) {
+            attribute(out, &format!("PhysicalSize{axis}"), Some(&format!("{value:?}")));
+            attribute(out, &format!("PhysicalSize{axis}Unit"), Some(&unit));
+        }
+    }
+    let time = meta.time_increment.as_ref().filter(|q| q.value.is_finite() && q.value > 0.0);
+    if let Some((time, unit)) = time.and_then(|q| Some((q.value, time_symbol(&q.unit)?))) {
+        attribute(out, "TimeIncrement", Some(&format!("{time:?}")));
+        attribute(out, "TimeIncrementUnit", Some(&unit));
+    }
+    out.push('>');
+    for n in 0..c {
+        let channel = meta.channels.get(n as usize).cloned().unwrap_or_default();
+        let _ = write!(out, "<Channel ID=\"Channel:0:{n}\"");
+        attribute(out, "Name", Some(channel.name.as_str()).filter(|name| !name.is_empty()));
+        attribute(out, "SamplesPerPixel", Some(&s.to_string()));
+        attribute(out, "Color", channel.color.as_deref().and_then(color).as_deref());
+        out.push_str("/>");
+    }
+    let _ = write!(out, "<TiffData IFD=\"0\" FirstC=\"0\" FirstT=\"0\" FirstZ=\"0\" PlaneCount=\"{}\"/>", t * c * z);
+    out.push_str("</Pixels>");
+}
+
+/// `RRGGBB` as the signed number of red, green, blue and an opaque alpha.
+fn color(text: &str) -> Option<String> {
+    let rgb = u32::from_str_radix(text, 16).ok().filter(|rgb| *rgb <= 0x00ff_ffff)?;
+    Some(((rgb << 8 | 0xff) as i32).to_string())
+}
+
+fn annotation(text: &str) -> String {
+    let described = "The OME-XML of the image that this one was made from, as it was found.";
+    let mut out = format!(
+        "<StructuredAnnotations><CommentAnnotation ID=\"Annotation:0\" Namespace=\"{ORIGINAL}\"><Description>{described}\
+         </Description><Value>"
+    );
+    escape(&mut out, text);
+    out.push_str("</Value></CommentAnnotation></StructuredAnnotations>");
+    out
+}
+
+/// The document that is to be kept of one an image came with: of one of ours what it keeps, if anything.
+fn original(text: &str) -> Option<String> {
+    let Some(at) = text.find(&format!("Namespace=\"{ORIGINAL}\">")) else {
+        return (!text.contains("Creator=\"microtome ")).then(|| text.to_owned());
+    };
+    let kept = text[at..].split_once("<Value>")?.1.split_once("</Value>")?.0;
+    quick_xml::escape::unescape(kept).ok().map(std::borrow::Cow::into_owned)
+}
+
+fn attribute(out: &mut String, name: &str, value: Option<&str>) {
+    let Some(value) = value else { return };
+    let _ = write!(out, " {name}=\"");
+    escape(out, value);
+    out.push('"');
+}
+
+/// Text as ASCII; what XML cannot hold becomes the character for what cannot be shown.
+fn escape(out: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            ' '..='~' => out.push(character),
+            '\t' | '\n' | '\r' => {
+                let _ = write!(out, "&#{};", u32::from(character));
+            }
+            '\0'..' ' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => out.push_str("&#65533;"),
+            other => {
+                let _ = write!(out, "&#{};", u32::from(other));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ome::parse;
+    use microtome_array::Shape;
+
+    const UUID: &str = "01234567-89ab-8def-8123-456789abcdef";
+
+    fn array(extents: [u64; 6], dtype: PixelType) -> ArraySpec {
+        ArraySpec { shape: Shape::new(extents).unwrap(), dtype }
+    }
+
+    fn meta() -> OmeMeta {
+        let channel = |name: &str, color: &str| Channel { name: name.to_owned(), color: Some(color.to_owned()) };
+        OmeMeta {
+            name: "a <b> & \"c\" \u{1f52c}\n".to_owned(),
+            channels: vec![channel("DAPI", "0000FF"), channel("GFP ü", "FF0102")],
+            pixel_size: PixelSize { z: Some(0.3), y: Some(1e-7), x: Some(65.0), unit: Some("micrometer".to_owned()) },
+            time_increment: Some(Quantity { value: 2.5, unit: "millisecond".to_owned() }),
+            original: None,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let xml = write(array([3, 2, 5, 32, 64, 1], PixelType::F32), &meta(), UUID).unwrap();
+        assert!(xml.is_ascii());
+        let ome = parse(&xml, &Limits::default()).unwrap();
+        assert_eq!(ome.uuid.as_deref(), Some("urn:uuid:01234567-89ab-8def-8123-456789abcdef"));
+        let image = &ome.images[0];
+        assert_eq!((image.size, image.dtype), ([3, 2, 5, 32, 64], Some(PixelType::F32)));
+        assert_eq!((&image.name, &image.pixel_size), (&meta().name, &meta().pixel_size));
+        assert_eq!(image.time_increment, meta().time_increment);
+        let channels: Vec<_> = image.channels.iter().map(|c| (c.name.as_str(), c.color.as_deref())).collect();
+        assert_eq!(channels, [("DAPI", Some("0000FF")), ("GFP ü", Some("FF0102"))]);
+        assert_eq!(image.tiff_data[0].plane_count, Some(30));
+    }
+
+    #[test]
+    fn samples_are_counted_in_the_channels() {
+        let xml = write(array([1, 2, 1, 8, 8, 3], PixelType::U8), &OmeMeta::default(), UUID).unwrap();
+        assert!(xml.contains("SizeC=\"6\"") && xml.contains("SamplesPerPixel=\"3\""), "{xml}");
+        assert!(!xml.contains("PhysicalSize") && !xml.contains("Color") && !xml.contains("Annotation"), "{xml}");
+    }
+
+    #[test]
+    fn the_original_is_kept_once_however_often_it_is_handed_on() {
+        let found = "<?xml version=\"1.0\"?>\n<OME Creator='x'><Image Name=\"ä &amp; b\"/></OME>".to_owned();
+        let full = array([1, 1, 1, 8, 8, 1], PixelType::U8);
+        let first = write(full, &OmeMeta { original: Some(found.clone()), ..OmeMeta::default() }, UUID).unwrap();
+        assert_eq!(original(&first), Some(found));
+        assert_eq!(parse(&first, &Limits::default()).unwrap().images.len(), 1, "its image is text");
+        let second = write(full, &OmeMeta { original: Some(first.clone()), ..OmeMeta::default() }, UUID).unwrap();
+        assert_eq!(first, second);
+        let ours = write(full, &OmeMeta::default(), UUID).unwrap();
+        let again = write(full, &OmeMeta { original: Some(ours.clone()), ..OmeMeta::default() }, UUID).unwrap();
+        assert_eq!(ours, again);
+    }
+
+    #[test]
+    fn what_ome_has_no_word_for_is_said_so() {
+        assert_eq!(write(array([1, 1, 1, 8, 8, 1], PixelType::U64), &meta(), UUID), None);
+        let pixel_size = PixelSize { x: Some(2.0), unit: Some("furlong".to_owned()), ..PixelSize::default() };
+        let xml = write(array([1, 1, 1, 8, 8, 1], PixelType::U8), &OmeMeta { pixel_size, ..meta() }, UUID).unwrap();
+        assert!(xml.contains("PhysicalSizeXUnit=\"reference frame\""), "{xml}");
+    }
+}
