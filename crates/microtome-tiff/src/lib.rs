@@ -15,14 +15,18 @@ mod fetch;
 mod file;
 mod header;
 mod index;
+mod options;
 mod page;
 mod pixels;
 mod plane;
 mod reader;
 mod scenes;
 mod set;
+mod sink;
 mod spot;
 mod walk;
 
 pub use header::is_tiff;
+pub use options::{TiffCompression, TiffOptions};
 pub use reader::{TiffReader, open};
+pub use sink::{TiffOutput, create};

@@ -16,10 +16,10 @@ use crate::set::Set;
 /// Holds about 30 bytes for each plane; strips that do not follow each other add 16 bytes each.
 #[derive(Debug)]
 pub struct TiffReader {
-    info: ImageInfo,
-    set: Set,
-    scenes: Vec<Scene>,
-    digest: OnceLock<String>,
+    pub(crate) info: ImageInfo,
+    pub(crate) set: Set,
+    pub(crate) scenes: Vec<Scene>,
+    pub(crate) digest: OnceLock<String>,
 }
 
 /// Opens a TIFF, `BigTIFF`, OME-TIFF or `ImageJ` file from its headers; no pixel is read.

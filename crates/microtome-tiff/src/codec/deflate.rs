@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use libdeflater::{DecompressionError, Decompressor};
+use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 
 use super::{Codec, Fault};
 
@@ -19,12 +19,23 @@ fn decode(encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
     })
 }
 
+/// What a context of libdeflate takes up to level 9.
+pub(super) const WORK: u64 = 2 << 20;
+
+pub(super) fn compressor(level: i32) -> Result<Compressor, String> {
+    Ok(Compressor::new(CompressionLvl::new(level).map_err(|e| format!("deflate level {level}: {e:?}"))?))
+}
+
+pub(super) fn most_encoded(decoded: u64) -> u64 {
+    decoded + decoded / 8 + 1024
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn encode(pixels: &[u8]) -> Vec<u8> {
-        let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
+        let mut compressor = Compressor::new(CompressionLvl::default());
         let mut out = vec![0; compressor.zlib_compress_bound(pixels.len())];
         let n = compressor.zlib_compress(pixels, &mut out).unwrap();
         out.truncate(n);

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use weezl::decode::Decoder;
+use weezl::encode::Encoder;
 use weezl::{BitOrder, LzwStatus};
 
 use super::{Codec, Fault};
@@ -41,6 +42,35 @@ fn run(decoder: &mut Decoder, mut encoded: &[u8], out: &mut [u8]) -> Result<usiz
     Ok(done)
 }
 
+/// What a context takes: a table of 4096 codes, and 512 bytes more for each that goes on in many ways.
+pub(super) const WORK: u64 = 3 << 20;
+
+pub(super) fn encoder() -> Encoder {
+    Encoder::with_tiff_size_switch(BitOrder::Msb, 8)
+}
+
+/// A code has at most 12 bits and stands for a byte or more; one in some thousand codes clears the table.
+pub(super) fn most_encoded(decoded: u64) -> u64 {
+    decoded + decoded / 2 + decoded / 256 + 64
+}
+
+pub(super) fn encode(encoder: &mut Encoder, mut decoded: &[u8], out: &mut [u8]) -> Result<usize, String> {
+    encoder.reset();
+    encoder.finish();
+    let mut done = 0;
+    loop {
+        let step = encoder.encode_bytes(decoded, &mut out[done..]);
+        decoded = &decoded[step.consumed_in..];
+        done += step.consumed_out;
+        match step.status {
+            Ok(LzwStatus::Done) => return Ok(done),
+            Ok(LzwStatus::Ok) if done < out.len() => {}
+            Ok(LzwStatus::Ok | LzwStatus::NoProgress) => return Err("lzw: it becomes too long".to_owned()),
+            Err(e) => return Err(format!("lzw: {e}")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,7 +78,7 @@ mod tests {
     #[test]
     fn a_long_run_is_decoded_to_its_end() {
         let pixels: Vec<u8> = (0..200_000u32).map(|n| (n / 1000) as u8).collect();
-        let encoded = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&pixels).unwrap();
+        let encoded = Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&pixels).unwrap();
         let mut out = vec![0; pixels.len()];
         assert_eq!(decode(&encoded, &mut out), Ok(pixels.len()));
         assert_eq!(out, pixels);
@@ -56,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_cut_strip_gives_fewer_bytes() {
-        let encoded = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&[7; 10_000]).unwrap();
+        let encoded = Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&[7; 10_000]).unwrap();
         let mut out = vec![0; 10_000];
         assert!(decode(&encoded[..encoded.len() / 2], &mut out).unwrap() < 10_000);
     }

@@ -1,13 +1,16 @@
-//! The compressions that are read, one file each.
+//! The compressions that are read and written, one file each.
 //!
 //! *Invariant:* a decoder writes into the slice it is given and nowhere else: however large a stored strip claims to
 //! become, it cannot take more memory than the strip should.
 
 mod deflate;
+mod encoder;
 mod lzw;
 mod none;
 mod packbits;
 mod zstd;
+
+pub(crate) use encoder::Encoder;
 
 /// A compression and how to undo it.
 pub(crate) struct Codec {

@@ -6,6 +6,6 @@ mod predict;
 mod swap;
 mod unpack;
 
-pub(crate) use predict::{undo_float, undo_horizontal};
+pub(crate) use predict::{horizontal, undo_float, undo_horizontal};
 pub(crate) use swap::{reverse_bits, swap};
 pub(crate) use unpack::unpack_row;

@@ -15,6 +15,30 @@ pub(crate) fn undo_horizontal(bytes: &mut [u8], row: usize, samples: usize, size
     }
 }
 
+/// Makes rows of values horizontal differences, as [`undo_horizontal`] undoes them.
+pub(crate) fn horizontal(bytes: &mut [u8], row: usize, samples: usize, size: usize) {
+    for row in bytes.chunks_exact_mut(row.max(1)) {
+        match size {
+            1 => subtract::<1>(row, samples, |a, b| [a[0].wrapping_sub(b[0])]),
+            2 => subtract::<2>(row, samples, |a, b| {
+                u16::from_le_bytes(a).wrapping_sub(u16::from_le_bytes(b)).to_le_bytes()
+            }),
+            4 => subtract::<4>(row, samples, |a, b| {
+                u32::from_le_bytes(a).wrapping_sub(u32::from_le_bytes(b)).to_le_bytes()
+            }),
+            _ => {}
+        }
+    }
+}
+
+/// From the end, so that each value is still there when it is subtracted.
+fn subtract<const N: usize>(row: &mut [u8], samples: usize, difference: impl Fn([u8; N], [u8; N]) -> [u8; N]) {
+    let (values, _) = row.as_chunks_mut::<N>();
+    for n in (samples..values.len()).rev() {
+        values[n] = difference(values[n], values[n - samples]);
+    }
+}
+
 fn add<const N: usize>(row: &mut [u8], samples: usize, sum: impl Fn([u8; N], [u8; N]) -> [u8; N]) {
     let (values, _) = row.as_chunks_mut::<N>();
     if samples == 1 {
@@ -60,6 +84,18 @@ mod tests {
         let mut wide = [0xff, 0x00, 0x01, 0x00];
         undo_horizontal(&mut wide, 4, 1, 2);
         assert_eq!(wide, [0xff, 0x00, 0x00, 0x01]);
+    }
+
+    #[test]
+    fn differences_are_undone() {
+        let bytes: Vec<u8> = (0..240u32).map(|n| (n * n * 7 % 251) as u8).collect();
+        for (samples, size) in [(1, 1), (3, 1), (1, 2), (4, 2), (1, 4), (2, 4)] {
+            let mut row = bytes.clone();
+            horizontal(&mut row, 120, samples, size);
+            assert!(row != bytes);
+            undo_horizontal(&mut row, 120, samples, size);
+            assert!(row == bytes, "{samples} samples of {size} bytes");
+        }
     }
 
     #[test]
