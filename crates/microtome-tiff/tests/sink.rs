@@ -97,15 +97,15 @@ fn write_all(output: &TiffOutput, plan: &str, threads: u64) -> Vec<Vec<StoredUni
     output.prepare(&how).unwrap();
     let write = |n: usize| {
         let units = output.array(n).spec().units.count();
-        write_units(output, n, (0..units).map(|u| (u * 7 + 3) % units).collect::<Set>().into_iter(), threads)
+        let mut order: Vec<u64> = (0..units).collect();
+        order.sort_by_key(|u| u.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32);
+        write_units(output, n, order.into_iter(), threads)
     };
     let units: Vec<Vec<StoredUnit>> =
         (0..output.arrays()).map(|n| write(n).iter().map(StoredUnit::from).collect()).collect();
     output.finish(&Completion { plan, units: &units, quarantine: None }).unwrap();
     units
 }
-
-type Set = std::collections::HashSet<u64>;
 
 /// Runs the contract on an output and checks each time that our reader reads the pixels.
 fn check(full: ArraySpec, count: u32, options: &TiffOptions) {

@@ -1,7 +1,7 @@
 //! From the description of one image to an OME-XML document of the schema 2016-06.
 //!
-//! *Invariant:* the text is ASCII (anything else is a character reference), so that it is both the 7-bit text that TIFF wants
-//! and the UTF-8 that OME wants; equal descriptions give equal bytes.
+//! *Invariant:* the text is UTF-8, as OME wants it in a TIFF, and has no character references: Bio-Formats takes them apart.
+//! Equal descriptions give equal bytes.
 
 use std::fmt::Write as _;
 
@@ -75,7 +75,6 @@ pub fn type_name(dtype: PixelType) -> Option<&'static str> {
 /// let array = ArraySpec { shape: Shape::new([1, 1, 5, 32, 64, 1])?, dtype: PixelType::U16 };
 /// let meta = OmeMeta { name: "Zelle ä".to_owned(), ..OmeMeta::default() };
 /// let xml = write(array, &meta, "00000000-0000-8000-8000-000000000000").unwrap();
-/// assert!(xml.is_ascii());
 /// let image = &parse(&xml, &Default::default())?.images[0];
 /// assert_eq!((image.size, image.name.as_str()), ([1, 1, 5, 32, 64], "Zelle ä"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -152,7 +151,7 @@ fn annotation(text: &str) -> String {
         "<StructuredAnnotations><CommentAnnotation ID=\"Annotation:0\" Namespace=\"{ORIGINAL}\"><Description>{described}\
          </Description><Value>"
     );
-    escape(&mut out, text);
+    escape(&mut out, text, |space| space);
     out.push_str("</Value></CommentAnnotation></StructuredAnnotations>");
     out
 }
@@ -160,7 +159,9 @@ fn annotation(text: &str) -> String {
 /// The document that is to be kept of one an image came with: of one of ours what it keeps, if anything.
 fn original(text: &str) -> Option<String> {
     let Some(at) = text.find(&format!("Namespace=\"{ORIGINAL}\">")) else {
-        return (!text.contains("Creator=\"microtome ")).then(|| text.to_owned());
+        let by = text.split_once("Creator=\"microtome ").map(|(_, version)| version);
+        let ours = by.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()));
+        return (!ours).then(|| text.to_owned());
     };
     let kept = text[at..].split_once("<Value>")?.1.split_once("</Value>")?.0;
     quick_xml::escape::unescape(kept).ok().map(std::borrow::Cow::into_owned)
@@ -169,26 +170,22 @@ fn original(text: &str) -> Option<String> {
 fn attribute(out: &mut String, name: &str, value: Option<&str>) {
     let Some(value) = value else { return };
     let _ = write!(out, " {name}=\"");
-    escape(out, value);
+    // Whitespace of other kinds would be read as that.
+    escape(out, value, |_| ' ');
     out.push('"');
 }
 
-/// Text as ASCII; what XML cannot hold becomes the character for what cannot be shown.
-fn escape(out: &mut String, text: &str) {
+/// Text without what XML takes for its own; what it cannot hold becomes the character for what cannot be shown.
+fn escape(out: &mut String, text: &str, space: fn(char) -> char) {
     for character in text.chars() {
         match character {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            ' '..='~' => out.push(character),
-            '\t' | '\n' | '\r' => {
-                let _ = write!(out, "&#{};", u32::from(character));
-            }
-            '\0'..' ' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => out.push_str("&#65533;"),
-            other => {
-                let _ = write!(out, "&#{};", u32::from(other));
-            }
+            '\t' | '\n' | '\r' => out.push(space(character)),
+            '\0'..' ' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            other => out.push(other),
         }
     }
 }
@@ -208,7 +205,7 @@ mod tests {
     fn meta() -> OmeMeta {
         let channel = |name: &str, color: &str| Channel { name: name.to_owned(), color: Some(color.to_owned()) };
         OmeMeta {
-            name: "a <b> & \"c\" \u{1f52c}\n".to_owned(),
+            name: "a <b> & \"c\" \u{1f52c}".to_owned(),
             channels: vec![channel("DAPI", "0000FF"), channel("GFP ü", "FF0102")],
             pixel_size: PixelSize { z: Some(0.3), y: Some(1e-7), x: Some(65.0), unit: Some("micrometer".to_owned()) },
             time_increment: Some(Quantity { value: 2.5, unit: "millisecond".to_owned() }),
@@ -219,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let xml = write(array([3, 2, 5, 32, 64, 1], PixelType::F32), &meta(), UUID).unwrap();
-        assert!(xml.is_ascii());
+        assert!(!xml.contains("&#"));
         let ome = parse(&xml, &Limits::default()).unwrap();
         assert_eq!(ome.uuid.as_deref(), Some("urn:uuid:01234567-89ab-8def-8123-456789abcdef"));
         let image = &ome.images[0];

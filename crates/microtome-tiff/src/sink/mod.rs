@@ -94,6 +94,8 @@ pub fn create(
     meta: &OmeMeta,
     options: &TiffOptions,
 ) -> Result<TiffOutput, WriteError> {
+    // A slash at the end would name a folder.
+    let path = path.components().as_path();
     let refused = |why: String| WriteError::Unsupported { path: path.to_owned(), why };
     if let Some(why) = options.compression.complaint().or_else(|| misfit(levels)) {
         return Err(refused(why));
@@ -186,7 +188,8 @@ impl TiffOutput {
         for (n, level) in self.levels.iter().enumerate() {
             let (mut offsets, lengths) = level.part.tiles();
             let recorded = units.get(n).map(|units| units.iter().map(|unit| unit.stored_bytes));
-            if !recorded.is_some_and(|recorded| recorded.eq(lengths.iter().copied())) {
+            let all_there = lengths.len() as u64 == level.spec.units.count();
+            if !all_there || !recorded.is_some_and(|recorded| recorded.eq(lengths.iter().copied())) {
                 return Err(self.misused("it is finished and some of its tiles are not stored"));
             }
             if n > 0 {
