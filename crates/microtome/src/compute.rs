@@ -8,10 +8,10 @@ use microtome_exec::{Plan, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, Fusing, GraphError, LazyArray};
 use microtome_io::{Output, SceneInfo, Standing, WriteError};
 use microtome_ops::Op;
-use microtome_zarr::OutputMeta;
 
 use crate::describe;
 use crate::levels::{Pyramid, StoreOptions};
+use crate::target::OutputFormat;
 
 /// Computes a lazy array, or stores it.
 pub trait Compute {
@@ -38,9 +38,9 @@ pub trait Compute {
     /// ```
     fn compute(&self, options: &RunOptions) -> Result<Pixels, RunError>;
 
-    /// Plans to store the array as OME-Zarr, with levels of lower resolution; nothing is written before [`Store::run`].
+    /// Plans to store the array, with levels of lower resolution; nothing is written before [`Store::run`].
     ///
-    /// Channel names and pixel sizes follow from the image it is read from.
+    /// The format follows from the end of the name ([`OutputFormat::of`]); where that says none, it is OME-Zarr. Channel names and pixel sizes follow from the image it is read from.
     ///
     /// # Errors
     /// [`WriteError`] if the output cannot hold the array. What stands in its way is told by [`Store::check`] and refused by
@@ -78,11 +78,11 @@ impl Store {
         scene: Option<&SceneInfo>,
         options: &StoreOptions,
     ) -> Result<Store, WriteError> {
-        let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
         let refused = |why| WriteError::Unsupported { path: path.to_owned(), why };
         let Pyramid { specs, steps } = Pyramid::of(array, options.levels, refused)?;
-        let output = microtome_zarr::create(path, &specs, &meta, &options.zarr)?;
-        Ok(Store { array: array.clone(), steps, output: Box::new(output) })
+        let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
+        let output = format.create(path, &specs, (array, scene), options)?;
+        Ok(Store { array: array.clone(), steps, output })
     }
 
     /// Where it goes.

@@ -6,6 +6,7 @@ use microtome_array::{ArraySpec, Axis};
 use microtome_graph::LazyArray;
 use microtome_io::WriteError;
 use microtome_ops::{Downsample, Factors, Op, Shrink};
+use microtome_tiff::TiffOptions;
 use microtome_zarr::{LevelSpec, ZarrOptions};
 
 /// Levels are added until no side of a plane is longer than this many pixels.
@@ -24,8 +25,10 @@ pub enum Levels {
 /// How an array is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// How each level is stored.
+    /// How each level is stored in an OME-Zarr.
     pub zarr: ZarrOptions,
+    /// How each level is stored in an OME-TIFF.
+    pub tiff: TiffOptions,
     /// Which levels there are.
     pub levels: Levels,
 }
@@ -33,7 +36,14 @@ pub struct StoreOptions {
 impl From<ZarrOptions> for StoreOptions {
     /// With levels as the image suggests.
     fn from(zarr: ZarrOptions) -> StoreOptions {
-        StoreOptions { zarr, levels: Levels::Auto }
+        StoreOptions { zarr, ..StoreOptions::default() }
+    }
+}
+
+impl From<TiffOptions> for StoreOptions {
+    /// With levels as the image suggests.
+    fn from(tiff: TiffOptions) -> StoreOptions {
+        StoreOptions { tiff, ..StoreOptions::default() }
     }
 }
 

@@ -9,7 +9,8 @@
 //! - [`checksum`]: a hash of pixels that other tools can make too.
 //! - [`verify()`], [`compare()`]: an output against its own record; two images pixel by pixel.
 //!
-//! *Invariant:* this crate joins the others and computes nothing itself; `open.rs` alone names the formats.
+//! *Invariant:* this crate joins the others and computes nothing itself; `open.rs` alone names the formats that are
+//! read, and `target.rs` those that are written.
 
 pub mod checksum;
 mod compare;
@@ -21,6 +22,7 @@ mod naming;
 mod open;
 mod project_as;
 mod scene_choice;
+mod target;
 mod thumbnail;
 mod verify;
 
@@ -33,6 +35,7 @@ pub use naming::{Naming, NamingError};
 pub use open::{FORMATS, Format, OpenFn};
 pub use project_as::project_as;
 pub use scene_choice::SceneError;
+pub use target::OutputFormat;
 pub use thumbnail::{MOST_CHANNELS, ThumbnailOptions, thumbnail};
 pub use verify::verify;
 
@@ -64,6 +67,7 @@ pub use microtome_ops::{
     Projection, Rescale, Shrink, Sigma, Summary, summarise,
 };
 pub use microtome_picture::{Picture, PngOutput};
+pub use microtome_tiff::{TiffCompression, TiffOptions, TiffOutput, create as create_tiff};
 pub use microtome_zarr::{
     Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create as create_zarr,
 };
@@ -72,6 +76,6 @@ pub use microtome_zarr::{
 pub mod prelude {
     pub use crate::{
         Axis, ChunkDims, Compute, Handler, Image, LazyArray, PixelType, Projection, Region, RunOptions, Scene, Shape,
-        TaskError, ZarrOptions,
+        TaskError, TiffOptions, ZarrOptions,
     };
 }

@@ -1,4 +1,4 @@
-//! The list of formats: the one place that names them.
+//! The list of formats that are read: the one place that names them.
 
 use std::fs::File;
 use std::io::Read;

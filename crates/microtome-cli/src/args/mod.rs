@@ -26,7 +26,7 @@ pub(crate) use everywhere::{Everywhere, ProgressMode};
 pub(crate) use region::PartialRegion;
 pub(crate) use source::{ChunkArgs, SourceArgs};
 pub(crate) use store::StoreArgs;
-pub(crate) use target::check_target;
+pub(crate) use target::target;
 pub(crate) use thumbnail::ThumbnailArgs;
 
 /// Microscopy images as lazy arrays: look into them, count what a computation costs, and run it within a memory budget.
@@ -124,13 +124,13 @@ pub(crate) enum PlannedVerb {
     Project(ProjectArgs),
 }
 
-/// Write an image, or a part of it, as OME-Zarr 0.5
+/// Write an image, or a part of it, as OME-Zarr 0.5 or OME-TIFF
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// The image to read
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
-    /// The folder to write; its name ends in .ome.zarr or .zarr
+    /// What to write: a name that ends in .ome.zarr or .zarr, .ome.tif(f) or .tif(f)
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
@@ -142,13 +142,13 @@ pub(crate) struct ConvertArgs {
     pub(crate) dtype: Option<PixelType>,
 }
 
-/// Project an image along an axis and write the result as OME-Zarr 0.5
+/// Project an image along an axis and write the result as OME-Zarr 0.5 or OME-TIFF
 #[derive(Debug, Args)]
 pub(crate) struct ProjectArgs {
     /// The image to read
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
-    /// The folder to write; its name ends in .ome.zarr or .zarr
+    /// What to write: a name that ends in .ome.zarr or .zarr, .ome.tif(f) or .tif(f)
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// The axis that is folded to length 1: t, c or z

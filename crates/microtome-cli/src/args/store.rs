@@ -5,34 +5,40 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use microtome::{
-    BadPlanes, Compression, Durability, Intermediates, Levels, MostBad, Naming, OnError, PixelSize, Resume, RunOptions,
-    Shape, ShardChoice, StoreOptions, ZarrOptions,
+    Axis, BadPlanes, Compression, Durability, Intermediates, Levels, MostBad, Naming, OnError, OutputFormat, PixelSize,
+    Resume, RunOptions, Shape, ShardChoice, StoreOptions, TiffCompression, TiffOptions, ZarrOptions,
 };
 
 use super::{pixel_size, source};
 use crate::error::CliError;
 
+/// Every compression of every format.
+const CODECS: [&str; 7] = ["blosc", "blosc-lz4", "zstd", "gzip", "deflate", "lzw", "none"];
+/// Those of OME-Zarr.
+const ZARR_CODECS: [&str; 5] = ["blosc", "blosc-lz4", "zstd", "gzip", "none"];
+
 /// How it is stored.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is written")]
 pub(crate) struct StoreArgs {
-    /// Stored chunks of this shape: T,C,Z,Y,X
+    /// Stored chunks of this shape: T,C,Z,Y,X; of a TIFF: tiles, 1,1,1,Y,X, multiples of 16 [default: Zarr 1024 × 1024,
+    /// TIFF 512 × 512]
     #[arg(long, value_name = "SHAPE", env = "MICROTOME_CHUNK_SHAPE", hide_env = true, value_parser = source::shape)]
     chunk_shape: Option<Shape>,
-    /// Files of this shape, each holding whole stored chunks, or `none` for a file a chunk
+    /// Files of this shape, each holding whole stored chunks, or `none` for a file a chunk; of Zarr alone
     #[arg(long, value_name = "SHAPE", env = "MICROTOME_SHARD_SHAPE", hide_env = true, value_parser = shard)]
     shard_shape: Option<ShardChoice>,
-    /// How stored chunks are compressed [default: blosc, which is Zstandard behind a shuffle of bytes]
+    /// How stored chunks are compressed: Zarr blosc, blosc-lz4, zstd, gzip, none; TIFF deflate, lzw, zstd, none [default:
+    /// Zarr blosc, which is Zstandard behind a shuffle of bytes; TIFF deflate, which every reader has]
     #[arg(long, value_name = "CODEC", env = "MICROTOME_COMPRESSION", hide_env = true)]
-    #[arg(value_parser = PossibleValuesParser::new(["blosc", "blosc-lz4", "zstd", "gzip", "none"]))]
+    #[arg(value_parser = PossibleValuesParser::new(CODECS), hide_possible_values = true)]
     compression: Option<String>,
-    /// Effort of the compression: blosc and gzip 0 to 9, zstd 1 to 22
+    /// Effort of the compression: blosc, gzip and deflate 0 to 9, zstd 1 to 22
     #[arg(long, value_name = "N", env = "MICROTOME_COMPRESSION_LEVEL", hide_env = true)]
     compression_level: Option<i32>,
-    /// The version of OME-Zarr
-    #[arg(long, value_name = "VERSION", env = "MICROTOME_NGFF_VERSION", hide_env = true, default_value = "0.5")]
-    #[arg(value_parser = ngff_version)]
-    ngff_version: String,
+    /// The version of OME-Zarr [default: 0.5]
+    #[arg(long, value_name = "VERSION", env = "MICROTOME_NGFF_VERSION", hide_env = true, value_parser = ngff_version)]
+    ngff_version: Option<String>,
     /// Distance between pixels, instead of what the image says: z=0.3,y=0.1,x=0.1,unit=um
     #[arg(long, value_name = "SIZES", env = "MICROTOME_PIXEL_SIZE", hide_env = true, value_parser = pixel_size::parse)]
     pixel_size: Option<PixelSize>,
@@ -104,18 +110,42 @@ impl StoreArgs {
     }
 
     /// Refuses what contradicts itself.
-    pub(crate) fn check(&self) -> Result<(), CliError> {
+    pub(crate) fn check(&self, format: OutputFormat) -> Result<(), CliError> {
         if self.bad_planes.is_some() && self.on_error != "quarantine" {
             return Err(CliError::usage(
                 "--bad-planes is of planes that are left out; give --on-error quarantine too".to_owned(),
             ));
         }
-        self.options().map(drop)
+        self.options(format).map(drop)
     }
 
-    /// The options of the output.
-    pub(crate) fn options(&self) -> Result<StoreOptions, CliError> {
-        Ok(StoreOptions { zarr: self.zarr()?, levels: self.levels })
+    /// The options of an output; what is of other formats is refused.
+    pub(crate) fn options(&self, format: OutputFormat) -> Result<StoreOptions, CliError> {
+        let options = StoreOptions { levels: self.levels, ..StoreOptions::default() };
+        Ok(match format {
+            OutputFormat::OmeZarr => StoreOptions { zarr: self.zarr()?, ..options },
+            OutputFormat::OmeTiff => StoreOptions { tiff: self.tiff()?, ..options },
+        })
+    }
+
+    fn tiff(&self) -> Result<TiffOptions, CliError> {
+        let of_zarr = [("--shard-shape", self.shard_shape.is_some()), ("--ngff-version", self.ngff_version.is_some())];
+        if let Some((flag, _)) = of_zarr.iter().find(|(_, given)| *given) {
+            return Err(CliError::usage(format!("{flag} is of OME-Zarr, and the output is an OME-TIFF; leave it out")));
+        }
+        let planes = |shape: &Shape| [Axis::T, Axis::C, Axis::Z].iter().all(|&axis| shape.get(axis) == 1);
+        if let Some(shape) = self.chunk_shape.filter(|shape| !planes(shape)) {
+            let (y, x) = (shape.get(Axis::Y), shape.get(Axis::X));
+            return Err(CliError::usage(format!(
+                "--chunk-shape {shape} holds several planes, and a tile of a TIFF is of one; give 1,1,1,{y},{x}"
+            )));
+        }
+        let tile = self.chunk_shape.map(|shape| [shape.get(Axis::Y), shape.get(Axis::X)]);
+        if let Some(off) = tile.iter().flatten().find(|extent| !extent.is_multiple_of(16)) {
+            return Err(CliError::usage(format!("--chunk-shape: tiles of a TIFF are multiples of 16, not {off}")));
+        }
+        let compression = self.codec("deflate", "OME-TIFF", &TiffCompression::NAMES, TiffCompression::parse)?;
+        Ok(TiffOptions { tile, compression: compression.unwrap_or_default(), overwrite: self.overwrite })
     }
 
     /// The options of a level.
@@ -123,25 +153,36 @@ impl StoreArgs {
         Ok(ZarrOptions {
             chunk: self.chunk_shape,
             shard: self.shard_shape.unwrap_or_default(),
-            compression: self.compression()?,
+            compression: self.codec("blosc", "OME-Zarr", &ZARR_CODECS, Compression::parse)?.unwrap_or_default(),
             overwrite: self.overwrite,
         })
     }
 
-    fn compression(&self) -> Result<Compression, CliError> {
-        let name = match (&self.compression, self.compression_level) {
-            (None, None) => return Ok(Compression::default()),
-            (None, Some(_)) => "blosc",
+    /// The compression that was asked for, of those that a format has; at a level alone it is the default one.
+    fn codec<C>(
+        &self,
+        default: &str,
+        format: &str,
+        names: &[&str],
+        parse: fn(&str, Option<i32>) -> Option<C>,
+    ) -> Result<Option<C>, CliError> {
+        let level = self.compression_level;
+        let name = match (&self.compression, level) {
+            (None, None) => return Ok(None),
+            (None, Some(_)) => default,
             (Some(name), _) => name,
         };
-        let level = self.compression_level;
-        if let ("none", Some(level)) = (name, level) {
+        if !names.contains(&name) {
+            let all = names.join(", ");
+            return Err(CliError::usage(format!("{format} has no compression {name}; it has {all}")));
+        }
+        if let ("none" | "lzw", Some(level)) = (name, level) {
             return Err(CliError::usage(format!(
-                "--compression none has no level; leave --compression-level {level} out"
+                "--compression {name} has no level; leave --compression-level {level} out"
             )));
         }
         let wrong = || CliError::usage(format!("{name} has no compression level {}", level.unwrap_or_default()));
-        Compression::parse(name, level).ok_or_else(wrong)
+        parse(name, level).map(Some).ok_or_else(wrong)
     }
 
     /// What the output is called.
@@ -241,6 +282,28 @@ mod tests {
         assert!(zarr(&["--compression", "none", "--compression-level", "3"]).is_err());
         assert!(zarr(&["--chunk-shape", "YX"]).is_err());
         assert!(zarr(&["--compression", "jpeg"]).is_err());
+    }
+
+    #[test]
+    fn a_tiff_has_tiles_and_compressions_of_its_own() {
+        let tiff = |args: &[&str]| {
+            let parsed = Wrapped::try_parse_from([&["microtome"], args].concat()).map_err(|e| e.to_string())?;
+            parsed.store.options(OutputFormat::OmeTiff).map(|options| options.tiff).map_err(|e| e.to_string())
+        };
+        assert_eq!(tiff(&[]), Ok(TiffOptions::default()));
+        let given = tiff(&["--chunk-shape", "1,1,1,256,128", "--compression", "lzw", "--overwrite"]);
+        let expected = TiffOptions { tile: Some([256, 128]), compression: TiffCompression::Lzw, overwrite: true };
+        assert_eq!(given, Ok(expected));
+        assert_eq!(tiff(&["--compression-level", "9"]).unwrap().compression, TiffCompression::Deflate { level: 9 });
+        let refused = |args: &[&str], why: &str| assert_eq!(tiff(args).unwrap_err(), why);
+        let has = "it has deflate, lzw, zstd, none";
+        refused(&["--compression", "blosc"], &format!("OME-TIFF has no compression blosc; {has}"));
+        refused(&["--chunk-shape", "1,1,1,100,128"], "--chunk-shape: tiles of a TIFF are multiples of 16, not 100");
+        assert!(tiff(&["--chunk-shape", "1,1,2,64,64"]).unwrap_err().ends_with("give 1,1,1,64,64"));
+        assert!(tiff(&["--shard-shape", "none"]).unwrap_err().starts_with("--shard-shape is of OME-Zarr"));
+        assert!(tiff(&["--ngff-version", "0.5"]).unwrap_err().starts_with("--ngff-version is of OME-Zarr"));
+        assert!(tiff(&["--compression", "lzw", "--compression-level", "2"]).is_err());
+        assert!(zarr(&["--compression", "lzw"]).unwrap_err().contains("OME-Zarr has no compression lzw"));
     }
 
     #[test]

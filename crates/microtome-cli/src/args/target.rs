@@ -2,24 +2,23 @@
 
 use std::path::Path;
 
+use microtome::OutputFormat;
+
 use crate::error::CliError;
 
-/// What will be written one day, so that asking for it gets a straight answer.
-const PLANNED: [(&str, &str); 5] =
-    [(".ome.tif", "OME-TIFF"), (".ome.tiff", "OME-TIFF"), (".tif", "TIFF"), (".tiff", "TIFF"), (".png", "PNG")];
-
-/// Checks that the output is one that can be written: an OME-Zarr folder.
-pub(crate) fn check_target(output: &Path) -> Result<(), CliError> {
-    let name = output.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let stem = name.strip_suffix(".zarr").map(|stem| stem.strip_suffix(".ome").unwrap_or(stem));
-    if stem.is_some_and(|stem| !stem.is_empty()) {
-        return Ok(());
-    }
-    let message = match PLANNED.iter().find(|(end, _)| name.ends_with(end)) {
-        Some((_, format)) => format!("{}: {format} is not written yet", output.display()),
-        None => format!("{}: the end of the name does not say a format", output.display()),
-    };
-    Err(CliError::Usage { message, hint: Some("OME-Zarr is written: end the name in .ome.zarr or .zarr".to_owned()) })
+/// The format of an output, or what would be one.
+pub(crate) fn target(output: &Path) -> Result<OutputFormat, CliError> {
+    OutputFormat::of(output).ok_or_else(|| {
+        // What will be written one day, so that asking for it gets a straight answer.
+        let message = if output.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) {
+            format!("{}: PNG is not written yet", output.display())
+        } else {
+            format!("{}: the end of the name does not say a format", output.display())
+        };
+        let hint =
+            "end the name in .ome.zarr or .zarr for OME-Zarr, in .ome.tif, .ome.tiff, .tif or .tiff for OME-TIFF";
+        CliError::Usage { message, hint: Some(hint.to_owned()) }
+    })
 }
 
 #[cfg(test)]
@@ -27,18 +26,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zarr_is_written() {
+    fn the_end_of_a_name_says_the_format() {
         for name in ["a.ome.zarr", "a.zarr", "dir/a.ome.zarr/", "A.OME.ZARR"] {
-            assert!(check_target(Path::new(name)).is_ok(), "{name}");
+            assert_eq!(target(Path::new(name)).unwrap(), OutputFormat::OmeZarr, "{name}");
+        }
+        for name in ["a.ome.tif", "a.tif", "dir.zarr/a.tiff", "A.OME.TIFF"] {
+            assert_eq!(target(Path::new(name)).unwrap(), OutputFormat::OmeTiff, "{name}");
         }
     }
 
     #[test]
     fn the_rest_says_what_is() {
-        let error = check_target(Path::new("a.ome.tif")).unwrap_err();
-        assert_eq!(error.to_string(), "a.ome.tif: OME-TIFF is not written yet");
-        for name in ["a", "a.png", "", "..", ".zarr", "a.zarr/b.jpg"] {
-            assert!(check_target(Path::new(name)).is_err(), "{name}");
+        let error = target(Path::new("a.png")).unwrap_err();
+        assert_eq!(error.to_string(), "a.png: PNG is not written yet");
+        for name in ["a", "a.jpg", "", "..", ".zarr", ".ome.tif", "a.zarr/b.jpg"] {
+            assert!(target(Path::new(name)).is_err(), "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `convert`: an image, or a part of it, as OME-Zarr.
+//! `convert`: an image, or a part of it, as OME-Zarr or OME-TIFF.
 
 use super::job::{self, Job};
 use crate::args::ConvertArgs;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use microtome::{CancelToken, Image, LazyArray, RunOptions, Store, describe};
 
-use crate::args::{Everywhere, SourceArgs, StoreArgs, check_target};
+use crate::args::{Everywhere, SourceArgs, StoreArgs, target};
 use crate::error::CliError;
 use crate::human;
 use crate::json::RunJson;
@@ -56,7 +56,7 @@ impl Job {
         if let Some(scene) = &mut scene {
             args.naming().apply(scene)?;
         }
-        let store = Store::of(&array, output, scene.as_ref(), &args.options()?)?;
+        let store = Store::of(&array, output, scene.as_ref(), &args.options(target(output)?)?)?;
         let run = args.keeping(RunOptions::default());
         Ok(Job { input: input.to_owned(), array, store, run })
     }
@@ -124,6 +124,5 @@ fn stop_on_signal(cancel: CancelToken) -> Arc<AtomicI32> {
 
 /// Checks what can be checked before the input is opened.
 pub(super) fn check(output: &Path, args: &StoreArgs) -> Result<(), CliError> {
-    check_target(output)?;
-    args.check()
+    args.check(target(output)?)
 }

@@ -1,4 +1,4 @@
-//! `project`: an image folded along an axis, as OME-Zarr.
+//! `project`: an image folded along an axis, as OME-Zarr or OME-TIFF.
 
 use microtome::project_as;
 
