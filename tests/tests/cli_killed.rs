@@ -112,7 +112,7 @@ fn touched(subject: &Subject) -> Vec<(PathBuf, &'static [&'static str])> {
         (partial.join("0/zarr.json"), &["openat", "write", "fsync"]),
         (partial.join("1/zarr.json"), &["openat", "write", "fsync"]),
     ];
-    let levels = ["0/c", "1/c"].map(|level| (level, cli::tree(&subject.bench.path("gold.ome.zarr").join(level))));
+    let levels = ["0/c", "1/c"].map(|level| (level, cli::tree(&subject.bench.path("gold.out.ome.zarr").join(level))));
     let stored = levels.iter().flat_map(|(level, files)| files.iter().map(move |file| (level, file)));
     for (level, (path, content)) in stored {
         let at = partial.join(level).join(path);

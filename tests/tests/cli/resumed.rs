@@ -21,6 +21,8 @@ const FRAME: u64 = 8;
 pub struct Subject {
     pub bench: Bench,
     pub input: String,
+    /// What the output is called.
+    pub name: &'static str,
     args: Vec<String>,
     gold: Vec<(PathBuf, Option<Vec<u8>>)>,
     hash: String,
@@ -31,14 +33,20 @@ pub struct Subject {
 impl Subject {
     /// Converts a bundled image with some arguments, undisturbed, to know what must come of it.
     pub fn new(args: &str) -> Option<Subject> {
+        Subject::named("out.ome.zarr", args)
+    }
+
+    /// The same for an output of some name, which says its format.
+    pub fn named(name: &'static str, args: &str) -> Option<Subject> {
         let bench = Bench::new()?;
         let input = "fixtures/cells.ome.tif".to_owned();
-        let report = bench.json(&format!("convert {input} gold.ome.zarr {args}"));
-        let (gold, hash) = (tree(&bench.path("gold.ome.zarr")), report["plan_hash"].as_str().unwrap().to_owned());
+        let report = bench.json(&format!("convert {input} gold.{name} {args}"));
+        let (gold, hash) =
+            (whole(&bench.path(&format!("gold.{name}"))), report["plan_hash"].as_str().unwrap().to_owned());
         let args = args.split_whitespace().map(str::to_owned).collect();
         let units = report["units"]["planned"].as_u64().unwrap();
         std::fs::create_dir(bench.path("work")).unwrap();
-        Some(Subject { bench, input, args, gold, hash, units, resumed: AtomicUsize::new(0) })
+        Some(Subject { bench, input, name, args, gold, hash, units, resumed: AtomicUsize::new(0) })
     }
 
     /// The folder with nothing in it but the output and what belongs to it.
@@ -48,12 +56,12 @@ impl Subject {
 
     /// The output.
     pub fn out(&self) -> PathBuf {
-        self.folder().join("out.ome.zarr")
+        self.folder().join(self.name)
     }
 
     /// What stands beside the output while it is built: `partial`, `lock`.
     pub fn beside(&self, suffix: &str) -> PathBuf {
-        self.folder().join(format!("out.ome.zarr.{suffix}"))
+        self.folder().join(format!("{}.{suffix}", self.name))
     }
 
     pub fn partial(&self) -> PathBuf {
@@ -132,7 +140,7 @@ impl Subject {
     }
 
     fn check_whole(&self, what: &str) {
-        let found = tree(&self.out());
+        let found = whole(&self.out());
         let names = |tree: &[(PathBuf, Option<Vec<u8>>)]| tree.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
         assert_eq!(names(&found), names(&self.gold), "{what}: the same files");
         assert!(found == self.gold, "{what}: the same bytes");
@@ -150,13 +158,16 @@ impl Subject {
         let report: Value = serde_json::from_str(&ran.stdout).unwrap();
         let number = |name: &str| report["units"][name].as_u64().unwrap();
         if !published {
-            assert_eq!(number("resumed"), journaled, "{what}: what the journal names is not redone: {report}");
+            // Of a TIFF the journal may name tiles behind one that it does not name.
+            let is_file = self.gold.iter().all(|(path, _)| path.as_os_str().is_empty());
+            let right = number("resumed") == journaled || (is_file && number("resumed") < journaled);
+            assert!(right, "{what}: what the journal names is not redone: {report}");
         }
         assert_eq!(number("resumed") + number("written"), self.units, "{what}: {report}");
         self.check_whole(what);
         let left: Vec<_> = std::fs::read_dir(self.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["out.ome.zarr"], "{what}: nothing is left beside the output");
-        std::fs::remove_dir_all(self.out()).unwrap();
+        assert_eq!(left, [self.name], "{what}: nothing is left beside the output");
+        self.clear();
         report
     }
 
@@ -169,8 +180,8 @@ impl Subject {
         assert!(!is_old || report["units"]["resumed"] == journaled, "{what}: {report}");
         self.check_whole(what);
         let left: Vec<_> = std::fs::read_dir(self.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["out.ome.zarr"], "{what}: nothing is left beside the output");
-        std::fs::remove_dir_all(self.out()).unwrap();
+        assert_eq!(left, [self.name], "{what}: nothing is left beside the output");
+        self.clear();
     }
 
     /// The command, whose answer is looked at.
@@ -185,6 +196,11 @@ impl Subject {
         std::fs::remove_dir_all(self.folder()).unwrap();
         std::fs::create_dir(self.bench.path("work")).unwrap();
     }
+}
+
+/// What an output consists of: files below a folder, or the one file that it is.
+pub fn whole(out: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    if out.is_dir() { tree(out) } else { vec![(PathBuf::new(), Some(std::fs::read(out).unwrap()))] }
 }
 
 /// Units that a journal names; 0 without a journal.
