@@ -176,8 +176,9 @@ fn arguments_that_cannot_be_meant() {
     let Some(bench) = Bench::new() else { return };
     let convert = |rest: &str| format!("convert fixtures/cells.ome.tif {rest}");
     for (line, part) in [
-        (convert("out.ome.tif"), "OME-TIFF is not written yet"),
         (convert("out.png"), "PNG is not written yet"),
+        (convert("out.ome.tif --compression blosc"), "it has deflate, lzw, zstd, none"),
+        (convert("out.ome.tif --shard-shape none"), "--shard-shape is of OME-Zarr"),
         (convert("out"), "does not say a format"),
         (convert("out.zarr --ngff-version 0.4"), "not written yet"),
         (convert("out.zarr --region z=8"), "axis Z"),
