@@ -179,7 +179,7 @@ fn arguments_that_cannot_be_meant() {
         (convert("out.ome.tif"), "OME-TIFF is not written yet"),
         (convert("out.png"), "PNG is not written yet"),
         (convert("out"), "does not say a format"),
-        (convert("out.zarr --ngff-version 0.4"), "not written yet"),
+        (convert("out.zarr --ngff-version 0.4 --shard-shape 1,1,1,64,64"), "0.4 has no shards"),
         (convert("out.zarr --region z=8"), "axis Z"),
         (convert("out.zarr --region q=1"), "no axis"),
         (convert("out.zarr --level 1"), "level 1"),

@@ -4,10 +4,10 @@ mod cases;
 
 use std::sync::Arc;
 
-use cases::{build, factors, shrink, simple_case};
+use cases::{build, factors, simple_case};
 use microtome::{
-    ArraySpec, ChunkDims, Compute, Estimate, Intermediates, LazyArray, LevelSpec, MemorySink, Op, OutputMeta, Pixels,
-    Plan, RunOptions, Shape, ShardChoice, ZarrOptions, create_zarr,
+    ArraySpec, ChunkDims, Compute, Downsample, Estimate, Intermediates, LazyArray, LevelSpec, MemorySink, Op,
+    OutputMeta, Pixels, Plan, RunOptions, Shape, ShardChoice, Shrink, ZarrOptions, create_zarr,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -31,12 +31,14 @@ fn expected(array: &LazyArray, steps: &[Arc<dyn Op>]) -> Vec<Pixels> {
 fn levels_do_not_depend_on_how_they_are_shared_out() {
     let cases = if std::env::var_os("MICROTOME_DEEP").is_some() { 1000 } else { 50 };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let choices = (simple_case(), factors(), 0usize..4, cases::chunk(), 1usize..5);
+    let method = proptest::sample::select(&Shrink::ALL[..]);
+    let choices = (simple_case(), factors(), 0usize..4, cases::chunk(), (1usize..5, method));
     TestRunner::new(config)
-        .run(&choices, |(case, factor, levels, chunk, threads)| {
+        .run(&choices, |(case, factor, levels, chunk, (threads, method))| {
             let array = build(&case);
             prop_assume!(!array.dtype().is_complex());
-            let steps: Vec<Arc<dyn Op>> = (0..levels).map(|_| Arc::new(shrink(factor)) as Arc<dyn Op>).collect();
+            let steps: Vec<Arc<dyn Op>> =
+                (0..levels).map(|_| Arc::new(Downsample { factor, method }) as Arc<dyn Op>).collect();
             let expected = expected(&array, &steps);
             let folder = tempfile::tempdir().unwrap();
             for (n, memory) in [1 << 30, 0].into_iter().enumerate() {
@@ -47,6 +49,7 @@ fn levels_do_not_depend_on_how_they_are_shared_out() {
                         array: pixels.spec(),
                         downsample: [factor.t, factor.c, factor.z, factor.y, factor.x, 1]
                             .map(|f| f.pow(level as u32) as f64),
+                        origin: [0.0; 6],
                     })
                     .collect();
                 let zarr = ZarrOptions {
@@ -123,7 +126,8 @@ fn levels_of_an_image_are_made_from_pixels_that_are_read_once() {
     let reader = microtome::SyntheticReader::new(ArraySpec { shape, dtype: microtome::PixelType::U16 });
     let array = LazyArray::source(Arc::new(reader), &microtome::Selection::default(), &ChunkDims::default()).unwrap();
     let half = microtome::Factors { y: 2, x: 2, ..Default::default() };
-    let steps: Vec<Arc<dyn Op>> = (0..3).map(|_| Arc::new(shrink(half)) as Arc<dyn Op>).collect();
+    let steps: Vec<Arc<dyn Op>> =
+        (0..3).map(|_| Arc::new(Downsample { factor: half, method: Shrink::Mean }) as Arc<dyn Op>).collect();
     let specs: Vec<LevelSpec> =
         (0..4).map(|n| LevelSpec::reduced(array.spec(), [1, 1, 1, 1 << n, 1 << n, 1]).unwrap()).collect();
     let folder = tempfile::tempdir().unwrap();

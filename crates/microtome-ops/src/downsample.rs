@@ -241,13 +241,7 @@ impl Downsample {
         }
     }
 
-    fn run_on<T: Number>(
-        &self,
-        input: &[T],
-        output: &mut [T],
-        place: &Placement,
-        pool: &BufferPool,
-    ) {
+    fn run_on<T: Number>(&self, input: &[T], output: &mut [T], place: &Placement, pool: &BufferPool) {
         let blocks = choose::Blocks::new(self, place);
         match self.method {
             Shrink::Mean => mean::Blocks::new(self, place).run(input, output),
@@ -304,7 +298,8 @@ impl Neighbourhood for Downsample {
     fn reach(&self, axis: Axis) -> Reach {
         // A factor of 0 is refused by `output`, before anybody asks for regions.
         let stride = self.factor.get(axis).max(1);
-        let beyond = if self.method == Shrink::Gaussian && stride <= MOST_WEIGHTED { weighted::beyond(stride) } else { 0 };
+        let beyond =
+            if self.method == Shrink::Gaussian && stride <= MOST_WEIGHTED { weighted::beyond(stride) } else { 0 };
         Reach { stride, before: beyond, after: stride - 1 + beyond }
     }
 

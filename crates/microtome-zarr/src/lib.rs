@@ -13,7 +13,7 @@ mod strided;
 use std::path::Path;
 
 pub use layout::default_layout;
-pub use options::{BloscCompressor, Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions};
+pub use options::{BloscCompressor, Compression, LevelSpec, NgffVersion, OutputMeta, ShardChoice, ZarrOptions};
 pub use reader::{ZarrReader, open};
 pub use sink::{ZarrOutput, create};
 

@@ -168,7 +168,7 @@ fn outputs_are_read_by_zarr_python_and_valid_for_ome_zarr_models() {
         ),
         (
             PixelType::F32,
-            ZarrOptions { chunk: part, shard, compression: Compression::Zstd { level: 3 }, overwrite: false },
+            ZarrOptions { chunk: part, shard, compression: Compression::Zstd { level: 3 }, ..ZarrOptions::default() },
         ),
         (PixelType::I32, ZarrOptions { compression: Compression::Gzip { level: 1 }, ..ZarrOptions::default() }),
         (PixelType::F64, ZarrOptions { chunk: part, shard: ShardChoice::None, ..ZarrOptions::default() }),

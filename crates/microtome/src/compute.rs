@@ -6,7 +6,7 @@ use std::sync::Arc;
 use microtome_array::Pixels;
 use microtome_exec::{Plan, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, Fusing, GraphError, LazyArray};
-use microtome_io::{Output, SceneInfo, Standing, WriteError};
+use microtome_io::{Output, SceneInfo, SceneKind, Standing, WriteError};
 use microtome_ops::Op;
 use microtome_zarr::OutputMeta;
 
@@ -78,9 +78,11 @@ impl Store {
         scene: Option<&SceneInfo>,
         options: &StoreOptions,
     ) -> Result<Store, WriteError> {
-        let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
         let refused = |why| WriteError::Unsupported { path: path.to_owned(), why };
-        let Pyramid { specs, steps } = Pyramid::of(array, options.levels, refused)?;
+        let method = options.method(scene.map_or(SceneKind::Image, |scene| scene.kind)).map_err(refused)?;
+        let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
+        let meta = OutputMeta { downsampling: Some(method.name().to_owned()), ..meta };
+        let Pyramid { specs, steps } = Pyramid::of(array, options.levels, method, refused)?;
         let output = microtome_zarr::create(path, &specs, &meta, &options.zarr)?;
         Ok(Store { array: array.clone(), steps, output: Box::new(output) })
     }

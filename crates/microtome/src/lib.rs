@@ -57,7 +57,7 @@ pub use microtome_ops::{
     Projection, Rescale, Shrink, Sigma, Summary, summarise,
 };
 pub use microtome_zarr::{
-    Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create as create_zarr,
+    Compression, LevelSpec, NgffVersion, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create as create_zarr,
 };
 
 /// What most programs import.

@@ -1,4 +1,4 @@
-//! The output: one image as OME-Zarr 0.5, at one or several levels, sharded or not.
+//! The output: one image as OME-Zarr 0.5 or 0.4, at one or several levels, sharded or not.
 //!
 //! *Invariant:* the document that makes the folder an image is written last, in a folder that gets its name after it.
 
@@ -26,10 +26,7 @@ use self::level::ZarrLevel;
 use self::publish::Place;
 use crate::{LevelSpec, OutputMeta, ZarrOptions};
 
-/// The document of a group or an array.
-const DOCUMENT: &str = "zarr.json";
-
-/// An OME-Zarr 0.5 image being written.
+/// An OME-Zarr image being written.
 #[derive(Debug)]
 pub struct ZarrOutput {
     place: Place,
@@ -88,9 +85,8 @@ pub fn create(
     let made = made.map(|(n, level)| ZarrLevel::new(path.to_owned(), n, level, options, &building));
     let made = made.collect::<Result<Vec<_>, _>>().map_err(refused)?;
     let names: Vec<String> = made.iter().map(ZarrLevel::name).collect();
-    let datasets: Vec<Dataset<'_>> =
-        names.iter().zip(levels).map(|(path, level)| Dataset { path, downsample: level.downsample }).collect();
-    let group = document::group(&made[0].layout, meta, &datasets);
+    let datasets: Vec<Dataset<'_>> = names.iter().zip(levels).map(|(path, level)| Dataset { path, level }).collect();
+    let group = document::image(&made[0].layout, meta, &datasets);
     let place = Place { out: path.to_owned(), overwrite: options.overwrite };
     Ok(ZarrOutput { place, levels: made, group, building })
 }
@@ -119,13 +115,18 @@ impl ZarrOutput {
         self.building.partial().ok_or_else(|| self.misused("it is not prepared"))
     }
 
+    fn write(&self, folder: &Path, documents: &document::Documents) -> Result<(), WriteError> {
+        documents.iter().try_for_each(|(name, document)| {
+            disk::write(&folder.join(name), document::text(document).as_bytes(), self.building.syncs())
+        })
+    }
+
     /// The folders and documents of levels, which are there before their units so that they can be read back.
     fn write_levels(&self) -> Result<(), WriteError> {
         for level in &self.levels {
             let folder = level.folder()?;
             std::fs::create_dir_all(&folder).map_err(|e| WriteError::os(&folder, "create", e))?;
-            let text = document::text(&level.document);
-            disk::write(&folder.join(DOCUMENT), text.as_bytes(), self.building.syncs())?;
+            self.write(&folder, &document::of_array(level.layout.version, &level.document))?;
             if self.building.syncs() {
                 disk::sync_folder(&folder)?;
             }
@@ -149,7 +150,8 @@ impl Output for ZarrOutput {
 
     fn parameters(&self) -> Value {
         let arrays: Vec<&Value> = self.levels.iter().map(|level| &level.document).collect();
-        json!({"sink": "ome-zarr", "group": self.group, "arrays": arrays})
+        let group = document::of_group(self.levels[0].layout.version, self.group.clone());
+        json!({"sink": "ome-zarr", "group": group.first().map(|(_, document)| document), "arrays": arrays})
     }
 
     fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
@@ -198,7 +200,8 @@ impl Output for ZarrOutput {
     fn finish(&self, completion: &Completion<'_>) -> Result<(), WriteError> {
         let (partial, syncs) = (self.partial()?, self.building.syncs());
         complete::write(partial.dir(), completion, syncs)?;
-        disk::write(&partial.dir().join(DOCUMENT), document::text(&self.group).as_bytes(), syncs)?;
+        let version = self.levels[0].layout.version;
+        self.write(partial.dir(), &document::of_group(version, self.group.clone()))?;
         partial.publish(syncs)
     }
 

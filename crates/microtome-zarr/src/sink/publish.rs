@@ -11,9 +11,9 @@ use microtome_io::{Standing, WriteError};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::complete;
 use super::disk::{self, remove, rename, sync_folder};
 use super::file::is_temporary;
-use super::{DOCUMENT, complete};
 
 /// Length of the plan hash in the name of a partial output.
 const HASH: usize = 12;
@@ -195,7 +195,7 @@ fn is_itself_zarr(folder: &Path) -> bool {
 
 /// Whether a partial folder holds an output that was being replaced when its run was killed, and not what replaces it.
 fn is_replaced(partial: &Path, plan: &str) -> bool {
-    partial.join(DOCUMENT).is_file() && complete::plan(partial).as_deref() != Some(plan)
+    is_itself_zarr(partial) && complete::plan(partial).as_deref() != Some(plan)
 }
 
 /// Every unfinished output of this name, in order.
