@@ -13,9 +13,9 @@ mod strided;
 use std::path::Path;
 
 pub use layout::default_layout;
-pub use options::{BloscCompressor, Compression, LevelSpec, NgffVersion, OutputMeta, ShardChoice, ZarrOptions};
-pub use reader::{ZarrReader, open};
-pub use sink::{ZarrOutput, create};
+pub use options::{BloscCompressor, Compression, LevelSpec, NgffVersion, OmeXml, OutputMeta, ShardChoice, ZarrOptions};
+pub use reader::{Member, Survey, ZarrReader, open};
+pub use sink::{ZarrCollection, ZarrOutput, create, create_member};
 
 /// Files of which a Zarr folder has at least one.
 const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zattrs"];

@@ -169,6 +169,7 @@ impl Compression {
     pub(crate) fn metadata(self, element: usize, version: NgffVersion) -> Option<Value> {
         let (name, configuration) = match self {
             Compression::None => return None,
+            Compression::Zstd { level } if version == NgffVersion::V04 => ("zstd", json!({"level": level})),
             Compression::Zstd { level } => ("zstd", json!({"level": level, "checksum": false})),
             Compression::Gzip { level } => ("gzip", json!({"level": level})),
             Compression::Blosc { inner, level } => {
@@ -269,6 +270,24 @@ pub struct OutputMeta {
     pub time_increment: Option<Quantity>,
     /// How lower levels are made from the one before, as NGFF's `type` (`mean`); said where there are lower levels.
     pub downsampling: Option<String>,
+    /// The OME-XML of the image that it is made from, kept to the letter.
+    pub ome_xml: Option<OmeXml>,
+    /// What the output is made from and how, for the record of its provenance; `null` for no record.
+    pub provenance: Value,
+    /// What a label says of itself, as NGFF's `image-label`; `null` for an image.
+    pub label: Value,
+    /// The range of each channel that a viewer shows, as NGFF's `window`; that of the pixel type where there is none.
+    pub windows: Vec<Value>,
+}
+
+/// An OME-XML to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OmeXml {
+    /// As found.
+    pub text: String,
+    /// Whether it describes the output, too: it has the same pixels. Others look for such a one in `OME/METADATA.ome.xml`; one
+    /// that describes more, or something else, is kept among our own records as `.microtome/source.ome.xml`.
+    pub describes_output: bool,
 }
 
 impl From<&SceneInfo> for OutputMeta {
@@ -278,7 +297,7 @@ impl From<&SceneInfo> for OutputMeta {
             channels: scene.channels.clone(),
             pixel_size: scene.pixel_size.clone(),
             time_increment: scene.time_increment.clone(),
-            downsampling: None,
+            ..OutputMeta::default()
         }
     }
 }

@@ -8,10 +8,16 @@ use microtome_exec::{Plan, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, Fusing, GraphError, LazyArray};
 use microtome_io::{Output, SceneInfo, SceneKind, Standing, WriteError};
 use microtome_ops::Op;
-use microtome_zarr::OutputMeta;
+use microtome_zarr::{LevelSpec, OutputMeta, ZarrOptions, ZarrOutput};
+use serde_json::json;
 
+use crate::collection::Part;
 use crate::describe;
+use crate::describe::ome_xml;
 use crate::levels::{Pyramid, StoreOptions};
+
+/// Describes an output alone, or among others.
+type CreateFn = fn(&Path, &[LevelSpec], &OutputMeta, &ZarrOptions) -> Result<ZarrOutput, WriteError>;
 
 /// Computes a lazy array, or stores it.
 pub trait Compute {
@@ -78,12 +84,47 @@ impl Store {
         scene: Option<&SceneInfo>,
         options: &StoreOptions,
     ) -> Result<Store, WriteError> {
-        let refused = |why| WriteError::Unsupported { path: path.to_owned(), why };
-        let method = options.method(scene.map_or(SceneKind::Image, |scene| scene.kind)).map_err(refused)?;
         let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
-        let meta = OutputMeta { downsampling: Some(method.name().to_owned()), ..meta };
+        let kind = scene.map_or(SceneKind::Image, |scene| scene.kind);
+        let meta = OutputMeta { ome_xml: ome_xml(array), ..meta };
+        Store::planned((array, kind), path, meta, options, microtome_zarr::create)
+    }
+
+    /// A scene that is to be stored alone, with all that its group says of it.
+    ///
+    /// # Errors
+    /// As [`Compute::store`].
+    pub fn of_part(part: &Part, path: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
+        let meta = OutputMeta { ome_xml: ome_xml(&part.array), ..part.meta(options) };
+        Store::planned((&part.array, part.scene.kind), path, meta, options, microtome_zarr::create)
+    }
+
+    /// A scene that is to be stored among others, in a folder that is built.
+    pub(crate) fn inside(part: &Part, dir: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
+        let options = part.options(options);
+        Store::planned(
+            (&part.array, part.scene.kind),
+            dir,
+            part.meta(&options),
+            &options,
+            microtome_zarr::create_member,
+        )
+    }
+
+    fn planned(
+        (array, kind): (&LazyArray, SceneKind),
+        path: &Path,
+        meta: OutputMeta,
+        options: &StoreOptions,
+        create: CreateFn,
+    ) -> Result<Store, WriteError> {
+        let refused = |why| WriteError::Unsupported { path: path.to_owned(), why };
+        let method = options.method(kind).map_err(refused)?;
         let Pyramid { specs, steps } = Pyramid::of(array, options.levels, method, refused)?;
-        let output = microtome_zarr::create(path, &specs, &meta, &options.zarr)?;
+        let levels: Vec<_> = steps.iter().map(|op| json!({"op": op.name(), "params": op.params()})).collect();
+        let provenance = json!({"layers": array.stage().parameters(), "levels": levels});
+        let meta = OutputMeta { downsampling: Some(method.name().to_owned()), provenance, ..meta };
+        let output = create(path, &specs, &meta, &options.zarr)?;
         Ok(Store { array: array.clone(), steps, output: Box::new(output) })
     }
 

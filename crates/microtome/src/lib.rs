@@ -11,6 +11,7 @@
 //! *Invariant:* this crate joins the others and computes nothing itself; `open.rs` alone names the formats.
 
 pub mod checksum;
+mod collection;
 mod compute;
 mod describe;
 mod image;
@@ -20,6 +21,7 @@ mod open;
 mod project_as;
 mod scene_choice;
 
+pub use collection::{Collection, Part, survey};
 pub use compute::{Compute, Store};
 pub use describe::describe;
 pub use image::{Image, Scene};
@@ -57,7 +59,8 @@ pub use microtome_ops::{
     Projection, Rescale, Shrink, Sigma, Summary, summarise,
 };
 pub use microtome_zarr::{
-    Compression, LevelSpec, NgffVersion, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create as create_zarr,
+    Compression, LevelSpec, Member, NgffVersion, OmeXml, OutputMeta, ShardChoice, Survey, ZarrOptions, ZarrOutput,
+    create as create_zarr,
 };
 
 /// What most programs import.

@@ -10,6 +10,7 @@ mod meta;
 mod ngff;
 mod root;
 mod scenes;
+mod survey;
 mod tile;
 mod tree;
 
@@ -17,6 +18,8 @@ use std::path::Path;
 
 use microtome_array::{ArrayError, Axis, PixelsMut, Region};
 use microtome_io::{ImageInfo, Limits, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
+
+pub use survey::{Member, Survey};
 
 use crate::codec::Shelf;
 use level::Level;
@@ -36,6 +39,7 @@ pub struct ZarrReader {
     digest: String,
     documents: Vec<(String, Identity)>,
     levels: Vec<Vec<Level>>,
+    groups: Vec<survey::Group>,
     cache: IndexCache,
     shelf: Shelf,
 }
@@ -76,9 +80,10 @@ pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
         ome_xml,
         ..ImageInfo::default()
     };
+    let groups = survey::groups(&tree);
     let (cache, shelf) = (IndexCache::default(), Shelf::default());
     let (digest, documents) = (tree.digest, tree.documents);
-    Ok(ZarrReader { root, info, digest, documents, levels: found.levels, cache, shelf })
+    Ok(ZarrReader { root, info, digest, documents, levels: found.levels, groups, cache, shelf })
 }
 
 impl Reader for ZarrReader {

@@ -66,8 +66,10 @@ pub(super) fn image(layout: &Layout, meta: &OutputMeta, datasets: &[Dataset<'_>]
         ome.insert("version".to_owned(), json!(version.name()));
     }
     ome.insert("multiscales".to_owned(), json!([multiscale]));
-    if let Some(window) = window(layout.array.dtype) {
-        ome.insert("omero".to_owned(), json!({"channels": channels(layout, &meta.channels, &window)}));
+    if !meta.label.is_null() {
+        ome.insert("image-label".to_owned(), meta.label.clone());
+    } else if let Some(window) = window(layout.array.dtype) {
+        ome.insert("omero".to_owned(), json!({"channels": channels(layout, meta, &window)}));
     }
     ome.insert("_creator".to_owned(), json!({"name": "microtome", "version": env!("CARGO_PKG_VERSION")}));
     Value::Object(ome)
@@ -122,12 +124,13 @@ fn window(dtype: PixelType) -> Option<Value> {
 }
 
 /// One entry for each stored channel: the samples of a channel follow each other as channels of their own.
-fn channels(layout: &Layout, named: &[Channel], window: &Value) -> Vec<Value> {
+fn channels(layout: &Layout, meta: &OutputMeta, whole: &Value) -> Vec<Value> {
     let count = layout.array.shape.get(Axis::C);
     let samples = layout.array.shape.get(Axis::S);
     let mut out = Vec::new();
     for c in 0..count {
-        let channel = named.get(c as usize).cloned().unwrap_or_default();
+        let channel = meta.channels.get(c as usize).cloned().unwrap_or_default();
+        let window = meta.windows.get(c as usize).filter(|window| !window.is_null()).unwrap_or(whole);
         for s in 0..samples {
             let (label, color) = if samples > 1 {
                 sample(&channel, s as usize, count > 1)

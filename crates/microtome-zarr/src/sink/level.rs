@@ -69,9 +69,9 @@ impl ZarrLevel {
     /// Its folder, once there is one.
     pub(super) fn folder(&self) -> Result<PathBuf, WriteError> {
         let why = "it is not prepared: a bug in the caller".to_owned();
-        let partial = self.building.partial();
-        let partial = partial.ok_or_else(|| WriteError::Unsupported { path: self.out.clone(), why })?;
-        Ok(partial.dir().join(self.name()))
+        let site = self.building.site();
+        let site = site.ok_or_else(|| WriteError::Unsupported { path: self.out.clone(), why })?;
+        Ok(site.dir().join(self.name()))
     }
 
     /// Whether the file of a unit is as its receipt says. A unit that is all fill value has none.
