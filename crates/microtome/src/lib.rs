@@ -19,6 +19,7 @@ mod levels;
 mod naming;
 mod open;
 mod project_as;
+mod renamed;
 mod scene_choice;
 
 pub use collection::{Collection, Part, survey};
@@ -29,6 +30,7 @@ pub use levels::{Levels, StoreOptions};
 pub use naming::{Naming, NamingError};
 pub use open::{FORMATS, Format, OpenFn};
 pub use project_as::project_as;
+pub use renamed::AxesError;
 pub use scene_choice::SceneError;
 
 pub use microtome_array::{

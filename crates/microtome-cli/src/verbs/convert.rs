@@ -27,7 +27,7 @@ fn cast(array: LazyArray, args: &ConvertArgs) -> Result<LazyArray, CliError> {
 /// The scenes of a Zarr that are written together, with their groups: all, or the one that is named and its labels. `None`
 /// where there is nothing to keep together, and for a part of an image, whose labels would not fit it.
 fn chosen(image: &Image, args: &ConvertArgs) -> Result<Option<Survey>, CliError> {
-    if args.source.level > 0 || args.source.region.is_some() {
+    if args.source.level > 0 || args.source.region.is_some() || args.source.axes.is_some() {
         return Ok(None);
     }
     let survey = match survey(image)? {

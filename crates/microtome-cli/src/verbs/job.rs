@@ -57,6 +57,14 @@ pub(super) fn source(image: &Image, args: &SourceArgs) -> Result<LazyArray, CliE
         Some(name) => image.scene_named(name)?,
         None => image.only_scene()?,
     };
+    let scene = match &args.axes {
+        None => scene,
+        Some(axes) => {
+            let index = scene.place().scene;
+            let renamed = image.with_axes(index, axes);
+            renamed.map_err(|error| CliError::usage(error.to_string()))?.scene(index)?
+        }
+    };
     let scene = scene.level(args.level)?;
     let shape = scene.info().levels[scene.place().level].shape;
     let region = args.region.as_ref().map(|region| region.within(&shape)).transpose()?;
