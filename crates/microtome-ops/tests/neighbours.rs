@@ -74,7 +74,7 @@ fn chosen(block: &[Value], method: Shrink, dtype: PixelType) -> Value {
     match (nth((block.len() - 1) / 2), nth(block.len() / 2)) {
         (Int(low), Int(high)) => Int(mean_of_integers(low + high, 2)),
         (low, high) if low.same(high) => low,
-        (low, high) => nearest(Float((low.float() + high.float()) / 2.0), dtype),
+        (low, high) => nearest(Float(f64::midpoint(low.float(), high.float())), dtype),
     }
 }
 

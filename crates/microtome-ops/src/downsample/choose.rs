@@ -125,7 +125,7 @@ pub(super) fn median<T: Number>(block: &mut [T]) -> T {
         let floor = sum >> 1;
         return T::from_wide(floor + (sum & floor & 1));
     }
-    T::from_f64((low.to_f64() + high.to_f64()) / 2.0)
+    T::from_f64(f64::midpoint(low.to_f64(), high.to_f64()))
 }
 
 /// The most frequent value; of several the smallest.
