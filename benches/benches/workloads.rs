@@ -114,7 +114,8 @@ fn planes_convert() -> Bench {
 /// Converts a sample to OME-Zarr beside it.
 fn store(path: &Path, zarr: ZarrOptions, levels: Levels, sample: &Sample) {
     let stack = Image::open(path).unwrap().scene(0).unwrap().array(&ChunkDims::default()).unwrap();
-    let store = stack.store(path.with_file_name("out.ome.zarr"), StoreOptions { zarr, levels }).unwrap();
+    let store =
+        stack.store(path.with_file_name("out.ome.zarr"), StoreOptions { zarr, levels, downsample: None }).unwrap();
     let report = store.run(&RunOptions::default()).unwrap();
     assert!(report.bytes_written >= sample.bytes() && report.bytes_read == sample.bytes());
 }

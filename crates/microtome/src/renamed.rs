@@ -52,7 +52,7 @@ impl Image {
         };
         let inner = self.reader();
         let mut info = inner.info().clone();
-        info.scenes.iter_mut().for_each(|scene| rename(scene, &old));
+        info.scenes.iter_mut().for_each(|scene| rename(scene, old));
         Ok(Image::of(Arc::new(Renamed { inner, info, old })))
     }
 }
@@ -82,11 +82,11 @@ fn permutation(long: &[Axis], wanted: &[Axis]) -> Option<PerAxis<Axis>> {
     Some(PerAxis::from_fn(|axis| old[axis.index()].unwrap_or(axis)))
 }
 
-fn renamed_shape(shape: &Shape, old: &PerAxis<Axis>) -> Shape {
+fn renamed_shape(shape: &Shape, old: PerAxis<Axis>) -> Shape {
     Shape::new(PerAxis::from_fn(|axis| shape.get(old[axis])).0).unwrap_or(*shape)
 }
 
-fn rename(scene: &mut SceneInfo, old: &PerAxis<Axis>) {
+fn rename(scene: &mut SceneInfo, old: PerAxis<Axis>) {
     let kept = |axis: Axis| old[axis] == axis;
     for LevelInfo { shape, downsample, storage } in &mut scene.levels {
         *shape = renamed_shape(shape, old);

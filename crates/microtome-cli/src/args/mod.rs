@@ -115,7 +115,7 @@ pub(crate) enum PlannedVerb {
     Project(ProjectArgs),
 }
 
-/// Write an image, or a part of it, as OME-Zarr 0.5
+/// Write an image, or a part of it, as OME-Zarr; of a Zarr also its labels, wells and series
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// The image to read
@@ -133,7 +133,7 @@ pub(crate) struct ConvertArgs {
     pub(crate) dtype: Option<PixelType>,
 }
 
-/// Project an image along an axis and write the result as OME-Zarr 0.5
+/// Project an image along an axis and write the result as OME-Zarr
 #[derive(Debug, Args)]
 pub(crate) struct ProjectArgs {
     /// The image to read

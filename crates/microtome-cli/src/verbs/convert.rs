@@ -59,12 +59,11 @@ fn together(image: &Image, args: &ConvertArgs, chosen: &Survey) -> Result<Job, C
     let parts = chosen.members.iter().map(|member| part(image, args, member)).collect::<Result<Vec<_>, _>>()?;
     let array = parts[0].array.clone();
     let options = args.store.options()?;
-    let work = match &parts[..] {
-        [part] => Work::One(Store::of_part(part, &args.output, &options)?),
-        _ => {
-            let xml = image.info().ome_xml.clone();
-            Work::Several(Collection::of(&args.output, parts, &chosen.groups, xml, &options)?)
-        }
+    let work = if let [part] = &parts[..] {
+        Work::One(Store::of_part(part, &args.output, &options)?)
+    } else {
+        let xml = image.info().ome_xml.clone();
+        Work::Several(Box::new(Collection::of(&args.output, parts, &chosen.groups, xml, &options)?))
     };
     Ok(Job::of(&args.input, array, work, &args.store))
 }

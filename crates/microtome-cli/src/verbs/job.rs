@@ -35,7 +35,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(super) enum Work {
     One(Store),
-    Several(Collection),
+    Several(Box<Collection>),
 }
 
 /// Opens an image and says what is odd about it.
