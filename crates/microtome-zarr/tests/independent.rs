@@ -126,6 +126,7 @@ fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
         pixel_size: PixelSize { z: Some(0.5), y: Some(0.1), x: Some(0.1), unit: Some("micrometer".to_owned()) },
         time_increment: Some(Quantity { value: 30.0, unit: "second".to_owned() }),
         downsampling: Some("mean".to_owned()),
+        ..OutputMeta::default()
     };
     let reduced = |f| LevelSpec::reduced(spec, [1, 1, 1, f, f, 1]).unwrap();
     let (plan, levels) = ("0123456789abcdef", [LevelSpec::full(spec), reduced(2), reduced(4)]);

@@ -59,12 +59,12 @@ fn every_compression_keeps_the_contract_sharded_or_not() {
     for compression in COMPRESSIONS {
         check(array, &options([1, 1, 1, 64, 64, 1], None, compression));
         check(array, &options([1, 1, 2, 64, 64, 1], Some([1, 2, 4, 128, 192, 1]), compression));
-        check(array, &in_v2(options([1, 1, 2, 64, 64, 1], None, compression)));
+        check(array, &in_v2(&options([1, 1, 2, 64, 64, 1], None, compression)));
     }
 }
 
-fn in_v2(options: ZarrOptions) -> ZarrOptions {
-    ZarrOptions { version: NgffVersion::V04, ..options }
+fn in_v2(options: &ZarrOptions) -> ZarrOptions {
+    ZarrOptions { version: NgffVersion::V04, ..options.clone() }
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn zarr_v2_has_a_file_a_chunk_and_no_shards() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.zarr");
     let array = spec([1, 1, 2, 30, 40, 1], PixelType::U16);
-    let sink = create(&out, array, &OutputMeta::default(), &in_v2(ZarrOptions::default())).unwrap();
+    let sink = create(&out, array, &OutputMeta::default(), &in_v2(&ZarrOptions::default())).unwrap();
     write_all(&sink, &numbered(array), 1);
     let files =
         [".microtome/complete.json", ".zattrs", ".zgroup", "0/.zarray", "0/.zattrs", "0/0/0/0/0/0", "0/0/0/1/0/0"];
     assert_eq!(tree(&out).keys().collect::<Vec<_>>(), files);
-    let sharded = in_v2(options([1, 1, 1, 8, 8, 1], Some([1, 1, 1, 16, 16, 1]), Compression::None));
+    let sharded = in_v2(&options([1, 1, 1, 8, 8, 1], Some([1, 1, 1, 16, 16, 1]), Compression::None));
     let refused = create(&out, array, &OutputMeta::default(), &sharded).unwrap_err();
     assert!(refused.to_string().contains("OME-Zarr 0.4 has no shards"), "{refused}");
 }
@@ -87,7 +87,7 @@ fn every_pixel_type_keeps_the_contract() {
     for dtype in PixelType::ALL {
         let array = spec([1, 2, 3, 20, 33, 1], dtype);
         check(array, &options([1, 1, 2, 8, 16, 1], Some([1, 1, 4, 16, 48, 1]), Compression::default()));
-        check(array, &in_v2(options([1, 1, 2, 8, 16, 1], None, Compression::default())));
+        check(array, &in_v2(&options([1, 1, 2, 8, 16, 1], None, Compression::default())));
     }
 }
 
