@@ -4,7 +4,8 @@ usage: read_zarr.py PATH [--validate]
 
 Prints one JSON object. The first level is described at the top (`shape`, `dtype`, `chunks`, `shards`, `sha256` of the
 pixels in C order, little-endian), every level in `levels`. `axes` are the letters of the stored order, upper case;
-`scale` and `units` are keyed by these letters. With --validate the metadata is checked against the specification;
+`scale` and `units` are keyed by these letters. With --validate the metadata is checked against ome-zarr-models and against
+the published JSON schemas;
 `errors` lists what is wrong and the exit code is 1 if there is anything.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import sys
 
+import ngff_schemas
 import ome_zarr_models.v04
 import ome_zarr_models.v05
 import zarr
@@ -70,7 +72,7 @@ def validate(path, found):
     if model is None:
         return [f"version {found['ngff_version']!r} is none of {', '.join(models)}"]
     group, _ = pixels.image_group(path)
-    errors = []
+    errors = ngff_schemas.errors(dict(group.attrs), found["ngff_version"], "image")
     try:
         model.from_zarr(group)
     except Exception as error:  # noqa: BLE001, whatever the model raises is the answer

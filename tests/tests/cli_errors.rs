@@ -180,7 +180,7 @@ fn arguments_that_cannot_be_meant() {
         (convert("out.ome.tif --compression blosc"), "it has deflate, lzw, zstd, none"),
         (convert("out.ome.tif --shard-shape none"), "--shard-shape is of OME-Zarr"),
         (convert("out"), "does not say a format"),
-        (convert("out.zarr --ngff-version 0.4"), "not written yet"),
+        (convert("out.zarr --ngff-version 0.4 --shard-shape 1,1,1,64,64"), "0.4 has no shards"),
         (convert("out.zarr --region z=8"), "axis Z"),
         (convert("out.zarr --region q=1"), "no axis"),
         (convert("out.zarr --level 1"), "level 1"),

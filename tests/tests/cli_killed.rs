@@ -48,7 +48,16 @@ fn started(command: &mut Command, time: Duration) -> Child {
 
 #[test]
 fn killed_at_any_moment_a_run_goes_on_to_the_same_bytes() {
-    let Some(subject) = Subject::new(MANY) else { return };
+    killed_at_any_moment(MANY);
+}
+
+#[test]
+fn killed_at_any_moment_an_output_in_zarr_v2_goes_on_to_the_same_bytes() {
+    killed_at_any_moment("--chunk-shape 1,1,1,80,96 --ngff-version 0.4 --levels 3 --downsample gaussian");
+}
+
+fn killed_at_any_moment(args: &str) {
+    let Some(subject) = Subject::new(args) else { return };
     let whole = duration(&subject);
     let moments = if is_deep() { 200 } else { 20 };
     let mut resumed = 0;

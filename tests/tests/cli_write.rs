@@ -14,10 +14,15 @@ fn stored_sum(bench: &Bench, name: &str) -> String {
 
 /// Opens an output with independent readers; `sum` is what they must find.
 fn check_output(bench: &Bench, out: &str, sum: &str) -> Option<Value> {
+    check_version(bench, out, sum, "0.5")
+}
+
+fn check_version(bench: &Bench, out: &str, sum: &str, version: &str) -> Option<Value> {
     assert_eq!(bench.sum(out), sum, "{out}");
     let found = bench.python("read_zarr.py", &[out, "--validate"])?;
     assert_eq!(found["sha256"], sum, "{out}");
-    assert_eq!((&found["ngff_version"], &found["zarr_format"]), (&json!("0.5"), &json!(3)));
+    let zarr_format = if version == "0.4" { 2 } else { 3 };
+    assert_eq!((&found["ngff_version"], &found["zarr_format"]), (&json!(version), &json!(zarr_format)));
     Some(found)
 }
 
@@ -34,6 +39,9 @@ fn every_bundled_image_is_converted_pixel_by_pixel() {
         assert_eq!(report["bytes_written"], scene["bytes"], "{name}");
         assert!(report["bytes_read"].as_u64() >= scene["bytes"].as_u64(), "tiles may end beyond the image: {name}");
         check_output(&bench, &out, &stored_sum(&bench, name));
+        let old = format!("{name}-0.4.ome.zarr");
+        bench.text(&format!("convert fixtures/{name} {old} --ngff-version 0.4 --levels 2"));
+        check_version(&bench, &old, &stored_sum(&bench, name), "0.4");
     }
 }
 
@@ -42,13 +50,15 @@ fn names_colours_and_sizes_are_kept() {
     let Some(bench) = Bench::new() else { return };
     let expected = expected();
     for name in ["cells.ome.tif", "imagej.tif", "ome-zarr-0.4.zarr", "ome-zarr-0.5-sharded.zarr"] {
-        bench.text(&format!("convert fixtures/{name} {name}.zarr"));
-        let found = &bench.json(&format!("inspect {name}.zarr"))["scenes"][0];
-        for field in ["axes", "shape", "dtype", "pixel_size", "time_increment"] {
-            assert_eq!(found[field], expected[name][field], "{field} of {name}");
-        }
-        if name != "imagej.tif" {
-            assert_eq!(found["channels"], expected[name]["channels"], "{name}");
+        for version in ["0.4", "0.5"] {
+            bench.text(&format!("convert fixtures/{name} {name}.zarr --ngff-version {version} --overwrite"));
+            let found = &bench.json(&format!("inspect {name}.zarr"))["scenes"][0];
+            for field in ["axes", "shape", "dtype", "pixel_size", "time_increment"] {
+                assert_eq!(found[field], expected[name][field], "{field} of {name}");
+            }
+            if name != "imagej.tif" {
+                assert_eq!(found["channels"], expected[name]["channels"], "{name}");
+            }
         }
     }
 }

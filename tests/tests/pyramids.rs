@@ -4,10 +4,10 @@ mod cases;
 
 use std::sync::Arc;
 
-use cases::{build, factors, halves, shrink, simple_case, synthetic};
+use cases::{build, factors, halves, simple_case, synthetic};
 use microtome::{
-    ArraySpec, ChunkDims, Compute, Estimate, Intermediates, LazyArray, LevelSpec, MemorySink, Op, OutputMeta, Pixels,
-    Plan, RunOptions, Shape, ShardChoice, ZarrOptions, create_zarr,
+    ArraySpec, ChunkDims, Compute, Downsample, Estimate, Intermediates, LazyArray, LevelSpec, MemorySink, Op,
+    OutputMeta, Pixels, Plan, RunOptions, Shape, ShardChoice, Shrink, ZarrOptions, create_zarr,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -31,12 +31,14 @@ fn expected(array: &LazyArray, steps: &[Arc<dyn Op>]) -> Vec<Pixels> {
 fn levels_do_not_depend_on_how_they_are_shared_out() {
     let cases = if std::env::var_os("MICROTOME_DEEP").is_some() { 1000 } else { 50 };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let choices = (simple_case(), factors(), 0usize..4, cases::chunk(), 1usize..5);
+    let method = proptest::sample::select(&Shrink::ALL[..]);
+    let choices = (simple_case(), factors(), 0usize..4, cases::chunk(), (1usize..5, method));
     TestRunner::new(config)
-        .run(&choices, |(case, factor, levels, chunk, threads)| {
+        .run(&choices, |(case, factor, levels, chunk, (threads, method))| {
             let array = build(&case);
             prop_assume!(!array.dtype().is_complex());
-            let steps: Vec<Arc<dyn Op>> = (0..levels).map(|_| Arc::new(shrink(factor)) as Arc<dyn Op>).collect();
+            let steps: Vec<Arc<dyn Op>> =
+                (0..levels).map(|_| Arc::new(Downsample { factor, method }) as Arc<dyn Op>).collect();
             let expected = expected(&array, &steps);
             let folder = tempfile::tempdir().unwrap();
             for (n, memory) in [1 << 30, 0].into_iter().enumerate() {
@@ -47,6 +49,7 @@ fn levels_do_not_depend_on_how_they_are_shared_out() {
                         array: pixels.spec(),
                         downsample: [factor.t, factor.c, factor.z, factor.y, factor.x, 1]
                             .map(|f| f.pow(level as u32) as f64),
+                        origin: [0.0; 6],
                     })
                     .collect();
                 let zarr = ZarrOptions {
@@ -84,7 +87,8 @@ fn a_plan_that_fits_fits_on_any_threads_and_in_more_memory() {
         .run(&choices, |(case, factor, levels, chunk)| {
             let array = build(&case);
             prop_assume!(!array.dtype().is_complex());
-            let steps: Vec<Arc<dyn Op>> = (0..levels).map(|_| Arc::new(shrink(factor)) as Arc<dyn Op>).collect();
+            let steps: Vec<Arc<dyn Op>> =
+                (0..levels).map(|_| Arc::new(Downsample { factor, method: Shrink::Mean }) as Arc<dyn Op>).collect();
             let mut level = array.clone();
             let mut specs = vec![LevelSpec::full(array.spec())];
             for (n, step) in steps.iter().enumerate() {
@@ -93,6 +97,7 @@ fn a_plan_that_fits_fits_on_any_threads_and_in_more_memory() {
                 specs.push(LevelSpec {
                     array: level.spec(),
                     downsample: downsample.map(|f| f.pow(n as u32 + 1) as f64),
+                    ..LevelSpec::full(level.spec())
                 });
             }
             let chunk = Some(Shape::new(chunk).unwrap());

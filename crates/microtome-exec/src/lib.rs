@@ -37,6 +37,7 @@ pub use counters::{Counters, Snapshot};
 pub use error::RunError;
 pub use explain::{AtOnce, Explanation, LayerReason, MemoryReason, PassReason};
 pub use intermediate::Intermediate;
+pub use lock::Lock;
 pub use options::{CancelToken, Intermediates, MOST_THREADS, Resume, RunOptions, default_memory};
 pub use passes::{Pass, PassLimit};
 pub use plan::Plan;

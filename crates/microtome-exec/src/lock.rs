@@ -26,7 +26,7 @@ const INTRODUCTION: Duration = Duration::from_millis(10);
 /// The right to write an output; given back when dropped.
 #[derive(Debug)]
 #[must_use = "dropping the lock gives the output free"]
-pub(crate) struct Lock {
+pub struct Lock {
     path: PathBuf,
     file: File,
 }
@@ -71,7 +71,10 @@ impl std::fmt::Display for Holder {
 
 impl Lock {
     /// Takes the lock of an output, or says at once who has it. A lock that a killed run left is taken over.
-    pub(crate) fn take(out: &Path) -> Result<Lock, WriteError> {
+    ///
+    /// # Errors
+    /// [`WriteError::Locked`], or if the lock's file cannot be made.
+    pub fn take(out: &Path) -> Result<Lock, WriteError> {
         let path = path_of(out)?;
         for _ in 0..TRIES {
             let (file, is_new) = open(&path)?;

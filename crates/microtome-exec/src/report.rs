@@ -84,6 +84,16 @@ impl RunReport {
     }
 
     /// Adds what came after: one pass follows the other, so peaks are not added up.
+    /// The report of two runs after each other whose outputs appear together.
+    #[must_use]
+    pub fn and(mut self, next: RunReport) -> RunReport {
+        self.then(&next);
+        self.units_resumed += next.units_resumed;
+        self.tasks_quarantined += next.tasks_quarantined;
+        self.quarantine.extend(next.quarantine);
+        self
+    }
+
     pub(crate) fn then(&mut self, next: &RunReport) {
         self.tasks_planned += next.tasks_planned;
         self.tasks_run += next.tasks_run;

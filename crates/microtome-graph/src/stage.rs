@@ -288,9 +288,14 @@ impl Stage {
     /// Hash of all that decides the bytes of the result: layers, parameters, the sources' digests (not where they
     /// lie), and `sink`, the parameters of what stores it. Threads, memory and chunks of computation are not in it.
     pub fn hash(&self, sink: &serde_json::Value) -> String {
-        let layers: Vec<serde_json::Value> = self.layers.iter().map(identity).collect();
-        let text = serde_json::json!({"microtome": 1, "layers": layers, "sink": sink}).to_string();
+        let text = serde_json::json!({"microtome": 1, "layers": self.parameters(), "sink": sink}).to_string();
         format!("{:x}", Sha256::digest(text.as_bytes()))
+    }
+
+    /// The layers as data, inputs first: operations with their parameters, sources by the digests of their indexes. No path,
+    /// clock or host is in it.
+    pub fn parameters(&self) -> serde_json::Value {
+        self.layers.iter().map(identity).collect()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::neighbourhood::{check_placement, input_region, output_region};
 use crate::number::Number;
 use crate::{Body, Neighbourhood, Op, OpEntry, OpError, Placement, Reach};
 use passes::Passes;
+pub(crate) use weights::exp_of_minus;
 
 pub(crate) const ENTRY: OpEntry = OpEntry {
     name: "gaussian",

@@ -28,19 +28,70 @@ fn at(shape: [u64; 6], index: [u64; 6]) -> usize {
     index.iter().zip(shape).fold(0, |n, (i, extent)| n * extent + i) as usize
 }
 
-/// The mean of a block: rows along X, then the rows.
-fn block_mean(values: &[Value], shape: [u64; 6], factors: [u64; 6], index: [u64; 6], dtype: PixelType) -> Value {
+/// The values of a block, in C order.
+fn block(values: &[Value], shape: [u64; 6], factors: [u64; 6], index: [u64; 6]) -> Vec<Value> {
     let start: Vec<u64> = (0..6).map(|a| index[a] * factors[a]).collect();
     let block: [u64; 6] = std::array::from_fn(|a| factors[a].min(shape[a] - start[a]));
     let inside = |offset: [u64; 6]| values[at(shape, std::array::from_fn(|a| start[a] + offset[a]))];
-    let offsets = indices(block);
-    let n = offsets.len();
-    let all: Vec<Value> = offsets.into_iter().map(inside).collect();
+    indices(block).into_iter().map(inside).collect()
+}
+
+/// Writes the first few values of an array over and over, in an order that a seed decides.
+fn repeat(source: &mut Pixels, few: u64, seed: u64) {
+    let size = source.spec().dtype.size();
+    let palette = source.as_ref().bytes().to_vec();
+    let (mut random, few) = (Random::new(seed), few.min((palette.len() / size) as u64));
+    for value in source.as_mut().bytes().chunks_exact_mut(size) {
+        let at = random.below(few) as usize * size;
+        value.copy_from_slice(&palette[at..at + size]);
+    }
+}
+
+/// What a method chooses of a block: by counting how many values are smaller, and how many are equal.
+fn chosen(block: &[Value], method: Shrink, dtype: PixelType) -> Value {
+    if method == Shrink::Nearest {
+        return block[0];
+    }
+    if block.iter().any(|v| matches!(v, Float(f) if f.is_nan())) {
+        return Float(f64::NAN);
+    }
+    let smaller = |a: &Value, b: &Value| match (a, b) {
+        (Int(a), Int(b)) => a < b,
+        // -0 comes before 0.
+        (a, b) => a.float() < b.float() || (a.float() == b.float() && a.float().to_bits() > b.float().to_bits()),
+    };
+    let before = |v: &Value| block.iter().filter(|other| smaller(other, v)).count();
+    let equal = |v: &Value| block.iter().filter(|other| other.float() == v.float() && exact(other) == exact(v)).count();
+    if method == Shrink::Mode {
+        let most = block.iter().map(equal).max().unwrap();
+        return *block.iter().filter(|v| equal(v) == most).min_by_key(|v| before(v)).unwrap();
+    }
+    // The value at a position of the sorted block: so many are smaller, and it itself reaches that far.
+    let nth = |n: usize| {
+        let reaches = |v: &&Value| before(v) <= n && n < before(v) + block.iter().filter(|o| o.same(**v)).count();
+        *block.iter().find(reaches).unwrap()
+    };
+    match (nth((block.len() - 1) / 2), nth(block.len() / 2)) {
+        (Int(low), Int(high)) => Int(mean_of_integers(low + high, 2)),
+        (low, high) if low.same(high) => low,
+        (low, high) => nearest(Float(f64::midpoint(low.float(), high.float())), dtype),
+    }
+}
+
+fn exact(value: &Value) -> i128 {
+    if let Int(v) = value { *v } else { 0 }
+}
+
+/// The mean of a block: rows along X, then the rows.
+fn block_mean(values: &[Value], shape: [u64; 6], factors: [u64; 6], index: [u64; 6], dtype: PixelType) -> Value {
+    let block_of_x = factors[4].min(shape[4] - index[4] * factors[4]);
+    let all = block(values, shape, factors, index);
+    let n = all.len();
     if let Some(integers) = all.iter().map(|v| if let Int(v) = v { Some(*v) } else { None }).collect::<Option<Vec<_>>>()
     {
         return Int(mean_of_integers(integers.iter().sum(), n as i128));
     }
-    let rows = all.chunks(block[4] as usize).map(|row| row.iter().map(|v| v.float()).reduce(|a, b| a + b).unwrap());
+    let rows = all.chunks(block_of_x as usize).map(|row| row.iter().map(|v| v.float()).reduce(|a, b| a + b).unwrap());
     nearest(Float(rows.reduce(|a, b| a + b).unwrap() / n as f64), dtype)
 }
 
@@ -91,6 +142,23 @@ proptest! {
         let all = values(&source);
         let mean = |index| Some(block_mean(&all, extents, [t, c, z, y, x, 1], index, dtype));
         let expected: Vec<_> = indices(shape).into_iter().map(mean).collect();
+        check(&op, &source, &mut Random::new(seed), &expected)?;
+    }
+
+    #[test]
+    fn what_is_chosen_of_a_block_agrees(
+        extents in [1u64..4, 1..3, 1..5, 1..9, 1..12, 1..6],
+        [t, c, z, y, x] in [1u64..3, 1..3, 1..4, 1..5, 1..6],
+        method in proptest::sample::select(&[Shrink::Median, Shrink::Mode, Shrink::Nearest][..]),
+        dtype in real(), few in 1u64..6, seed: u64,
+    ) {
+        let mut source = input(extents, dtype, seed);
+        repeat(&mut source, few, seed);
+        let op = Downsample { factor: Factors { t, c, z, y, x }, method };
+        let shape = op.output(&source.spec()).unwrap().shape.extents();
+        let all = values(&source);
+        let one = |index| Some(chosen(&block(&all, extents, [t, c, z, y, x, 1], index), method, dtype));
+        let expected: Vec<_> = indices(shape).into_iter().map(one).collect();
         check(&op, &source, &mut Random::new(seed), &expected)?;
     }
 

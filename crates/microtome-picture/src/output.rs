@@ -193,7 +193,7 @@ impl Sink for PngOutput {
         context: &WriteContext<'a>,
     ) -> Result<Box<dyn UnitWriter + 'a>, WriteError> {
         let plane = context.pool.take(self.spec.array.bytes() as usize);
-        Ok(Box::new(Plane { output: self, unit, plane }))
+        Ok(Box::new(Plane { output: self, unit, pixels: plane }))
     }
 }
 
@@ -201,20 +201,20 @@ impl Sink for PngOutput {
 struct Plane<'a> {
     output: &'a PngOutput,
     unit: ChunkIndex,
-    plane: Buffer,
+    pixels: Buffer,
 }
 
 impl UnitWriter for Plane<'_> {
     fn write(&mut self, region: &Region, pixels: PixelsRef<'_>) -> Result<(), WriteError> {
         let spec = self.output.spec.array;
-        let copied = PixelsMut::new(spec, self.plane.bytes_mut()).and_then(|mut plane| {
+        let copied = PixelsMut::new(spec, self.pixels.bytes_mut()).and_then(|mut plane| {
             copy_region(pixels, &region.origin(), &mut plane, &spec.shape.region().origin(), region)
         });
         copied.map_err(|source| WriteError::Array { path: self.output.path.clone(), source })
     }
 
     fn finish(self: Box<Self>, whole: bool) -> Result<Vec<Receipt>, WriteError> {
-        let (file, stored_bytes, crc32c) = self.output.encode(self.plane.bytes())?;
+        let (file, stored_bytes, crc32c) = self.output.encode(self.pixels.bytes())?;
         self.output.state().written = Some(file);
         let pixel_bytes = self.output.spec.array.bytes();
         Ok(vec![Receipt { unit: self.unit, pixel_bytes, stored_bytes, crc32c, whole }])

@@ -4,7 +4,7 @@
 
 use microtome_array::{ArraySpec, Axis, ChunkGrid, ChunkIndex, PerAxis, Shape};
 
-use crate::{ShardChoice, ZarrOptions};
+use crate::{NgffVersion, ShardChoice, ZarrOptions};
 
 /// Longest edge of a default chunk, in pixels.
 const EDGE: u64 = 1024;
@@ -20,6 +20,8 @@ pub(crate) struct Layout {
     pub(crate) chunk: Shape,
     /// Shard as its metadata say: a multiple of the chunk, maybe longer than the array.
     pub(crate) shard: Option<Shape>,
+    /// What names its files.
+    pub(crate) version: NgffVersion,
 }
 
 impl Layout {
@@ -29,12 +31,17 @@ impl Layout {
             Some(chunk) => cut(&chunk, &array.shape)?,
             None => default_chunk(&array),
         };
+        let version = options.version;
         let shard = match options.shard {
+            ShardChoice::Shape(_) if version == NgffVersion::V04 => {
+                return Err("OME-Zarr 0.4 has no shards; leave the shape of shards out, or write 0.5".to_owned());
+            }
+            ShardChoice::Auto if version == NgffVersion::V04 => None,
             ShardChoice::Auto => default_shard(&array, &chunk),
             ShardChoice::None => None,
             ShardChoice::Shape(shape) => Some(asked_shard(&array, &chunk, &cut(&shape, &array.shape)?)?),
         };
-        Ok(Layout { array, chunk, shard: shard.filter(|s| *s != chunk) })
+        Ok(Layout { array, chunk, shard: shard.filter(|s| *s != chunk), version })
     }
 
     /// What one file holds.
@@ -63,10 +70,11 @@ impl Layout {
         strides
     }
 
-    /// The name of a unit's file below its array: `c/0/0/3/0/0`.
-    pub(crate) fn key(unit: &ChunkIndex) -> String {
+    /// The name of a unit's file below its array: `c/0/0/3/0/0`, in Zarr v2 without the `c`.
+    pub(crate) fn key(&self, unit: &ChunkIndex) -> String {
         let [t, c, z, y, x, _] = unit.0;
-        format!("c/{t}/{c}/{z}/{y}/{x}")
+        let prefix = if self.version == NgffVersion::V05 { "c/" } else { "" };
+        format!("{prefix}{t}/{c}/{z}/{y}/{x}")
     }
 }
 

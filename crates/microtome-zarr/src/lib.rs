@@ -14,9 +14,9 @@ mod verify;
 use std::path::Path;
 
 pub use layout::default_layout;
-pub use options::{BloscCompressor, Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions};
-pub use reader::{ZarrReader, open};
-pub use sink::{ZarrOutput, create};
+pub use options::{BloscCompressor, Compression, LevelSpec, NgffVersion, OmeXml, OutputMeta, ShardChoice, ZarrOptions};
+pub use reader::{Member, Survey, ZarrReader, open};
+pub use sink::{ZarrCollection, ZarrOutput, create, create_member};
 pub use verify::verify;
 
 /// Files of which a Zarr folder has at least one.

@@ -3,6 +3,7 @@
 use microtome_array::{ArrayError, ArraySpec, Axis, PerAxis, Shape};
 use microtome_io::{Channel, Downsample, PixelSize, Quantity, SceneInfo};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::codec::{Blosc, BloscInner, Codec, Gzip, Zstd};
 
@@ -17,6 +18,8 @@ use crate::codec::{Blosc, BloscInner, Codec, Gzip, Zstd};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZarrOptions {
+    /// Which version of OME-Zarr is written, and with it which of Zarr.
+    pub version: NgffVersion,
     /// Extents of a stored chunk; cut to the array, and whole along S. `None`: the default.
     pub chunk: Option<Shape>,
     /// How stored chunks are packed into files.
@@ -27,10 +30,45 @@ pub struct ZarrOptions {
     pub overwrite: bool,
 }
 
+/// A version of OME-Zarr that is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NgffVersion {
+    /// 0.4: Zarr v2, a file a stored chunk.
+    V04,
+    /// 0.5: Zarr v3, stored chunks packed into shards.
+    #[default]
+    V05,
+}
+
+impl NgffVersion {
+    /// Every version that is written.
+    pub const ALL: [NgffVersion; 2] = [NgffVersion::V04, NgffVersion::V05];
+
+    /// Its number.
+    pub fn name(self) -> &'static str {
+        match self {
+            NgffVersion::V04 => "0.4",
+            NgffVersion::V05 => "0.5",
+        }
+    }
+
+    /// The version of a number.
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome_zarr::NgffVersion;
+    /// assert_eq!(NgffVersion::parse("0.4"), Some(NgffVersion::V04));
+    /// assert_eq!(NgffVersion::parse("0.1"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<NgffVersion> {
+        NgffVersion::ALL.into_iter().find(|version| version.name() == text)
+    }
+}
+
 /// How stored chunks are packed into files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ShardChoice {
-    /// Whole planes along Z up to 32 MiB a file, where that makes fewer files.
+    /// Whole planes along Z up to 32 MiB a file, where that makes fewer files; a file a stored chunk in OME-Zarr 0.4.
     #[default]
     Auto,
     /// A file a stored chunk.
@@ -117,32 +155,57 @@ impl Compression {
         (!range.contains(&level)).then(|| format!("{name} has levels {low} to {high}, not {level}"))
     }
 
-    /// The codec for pixels of a size, if any, with its metadata for Zarr v3.
-    pub(crate) fn codec(self, element: usize) -> Option<(Box<dyn Codec>, serde_json::Value)> {
+    /// The codec for pixels of a size, if any.
+    pub(crate) fn codec(self, element: usize) -> Option<Box<dyn Codec>> {
         match self {
             Compression::None => None,
-            Compression::Zstd { level } => {
-                let json = serde_json::json!({"name": "zstd", "configuration": {"level": level, "checksum": false}});
-                Some((Box::new(Zstd { level }), json))
-            }
-            Compression::Gzip { level } => {
-                let json = serde_json::json!({"name": "gzip", "configuration": {"level": level}});
-                Some((Box::new(Gzip { level, zlib: false }), json))
-            }
-            Compression::Blosc { inner, level } => {
-                let inner = match inner {
-                    BloscCompressor::Lz4 => BloscInner::Lz4,
-                    BloscCompressor::Zstd => BloscInner::Zstd,
-                };
-                let blosc = Blosc::shuffled(inner, level, element);
-                let configuration = serde_json::json!({
-                    "cname": inner.name(), "clevel": level, "shuffle": blosc.shuffle_name(),
-                    "typesize": element, "blocksize": 0,
-                });
-                Some((Box::new(blosc), serde_json::json!({"name": "blosc", "configuration": configuration})))
-            }
+            Compression::Zstd { level } => Some(Box::new(Zstd { level })),
+            Compression::Gzip { level } => Some(Box::new(Gzip { level, zlib: false })),
+            Compression::Blosc { inner, level } => Some(Box::new(blosc(inner, level, element))),
         }
     }
+
+    /// Its metadata in an array's document.
+    pub(crate) fn metadata(self, element: usize, version: NgffVersion) -> Option<Value> {
+        let (name, configuration) = match self {
+            Compression::None => return None,
+            Compression::Zstd { level } if version == NgffVersion::V04 => ("zstd", json!({"level": level})),
+            Compression::Zstd { level } => ("zstd", json!({"level": level, "checksum": false})),
+            Compression::Gzip { level } => ("gzip", json!({"level": level})),
+            Compression::Blosc { inner, level } => {
+                let blosc = blosc(inner, level, element);
+                let (cname, shuffle) = (blosc.inner.name(), blosc.shuffle_name());
+                let configuration = match version {
+                    NgffVersion::V05 => json!({
+                        "cname": cname, "clevel": level, "shuffle": shuffle, "typesize": element, "blocksize": 0,
+                    }),
+                    // numcodecs has numbers for the ways to shuffle, and takes the size of a pixel from its array.
+                    NgffVersion::V04 => json!({
+                        "cname": cname, "clevel": level, "shuffle": u8::from(shuffle == "shuffle"), "blocksize": 0,
+                    }),
+                };
+                ("blosc", configuration)
+            }
+        };
+        Some(match version {
+            NgffVersion::V05 => json!({"name": name, "configuration": configuration}),
+            NgffVersion::V04 => with_id(name, configuration),
+        })
+    }
+}
+
+fn blosc(inner: BloscCompressor, level: u8, element: usize) -> Blosc {
+    let inner = match inner {
+        BloscCompressor::Lz4 => BloscInner::Lz4,
+        BloscCompressor::Zstd => BloscInner::Zstd,
+    };
+    Blosc::shuffled(inner, level, element)
+}
+
+/// A codec as Zarr v2 describes it.
+fn with_id(name: &str, mut configuration: Value) -> Value {
+    configuration["id"] = json!(name);
+    configuration
 }
 
 fn blosc_level(level: Option<i32>, default: u8) -> Option<u8> {
@@ -167,16 +230,18 @@ pub struct LevelSpec {
     pub array: ArraySpec,
     /// Level-0 pixels per pixel, T C Z Y X S.
     pub downsample: Downsample,
+    /// Where the middle of its first pixel lies, in level-0 pixels from the middle of the first of those.
+    pub origin: Downsample,
 }
 
 impl LevelSpec {
     /// The full resolution.
     pub fn full(array: ArraySpec) -> LevelSpec {
-        LevelSpec { array, downsample: [1.0; 6] }
+        LevelSpec { array, downsample: [1.0; 6], origin: [0.0; 6] }
     }
 
-    /// A level each of whose pixels stands for a block of so many pixels of the full resolution; blocks on a far edge are
-    /// cut to the array.
+    /// A level each of whose pixels stands for a block of so many pixels of the full resolution and lies in the middle of
+    /// it; blocks on a far edge are cut to the array.
     ///
     /// # Errors
     /// [`ArrayError`] if a factor is 0.
@@ -187,7 +252,8 @@ impl LevelSpec {
         }
         let extents = PerAxis::from_fn(|a| full.shape.get(a).div_ceil(factors[a]));
         let array = ArraySpec { shape: Shape::new(extents.0)?, dtype: full.dtype };
-        Ok(LevelSpec { array, downsample: factors.0.map(|f| f as f64) })
+        let downsample = factors.0.map(|f| f as f64);
+        Ok(LevelSpec { array, downsample, origin: downsample.map(|f| (f - 1.0) / 2.0) })
     }
 }
 
@@ -204,6 +270,24 @@ pub struct OutputMeta {
     pub time_increment: Option<Quantity>,
     /// How lower levels are made from the one before, as NGFF's `type` (`mean`); said where there are lower levels.
     pub downsampling: Option<String>,
+    /// The OME-XML of the image that it is made from, kept to the letter.
+    pub ome_xml: Option<OmeXml>,
+    /// What the output is made from and how, for the record of its provenance; `null` for no record.
+    pub provenance: Value,
+    /// What a label says of itself, as NGFF's `image-label`; `null` for an image.
+    pub label: Value,
+    /// The range of each channel that a viewer shows, as NGFF's `window`; that of the pixel type where there is none.
+    pub windows: Vec<Value>,
+}
+
+/// An OME-XML to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OmeXml {
+    /// As found.
+    pub text: String,
+    /// Whether it describes the output, too: it has the same pixels. Others look for such a one in `OME/METADATA.ome.xml`; one
+    /// that describes more, or something else, is kept among our own records as `.microtome/source.ome.xml`.
+    pub describes_output: bool,
 }
 
 impl From<&SceneInfo> for OutputMeta {
@@ -213,7 +297,7 @@ impl From<&SceneInfo> for OutputMeta {
             channels: scene.channels.clone(),
             pixel_size: scene.pixel_size.clone(),
             time_increment: scene.time_increment.clone(),
-            downsampling: None,
+            ..OutputMeta::default()
         }
     }
 }

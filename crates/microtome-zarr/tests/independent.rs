@@ -126,6 +126,7 @@ fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
         pixel_size: PixelSize { z: Some(0.5), y: Some(0.1), x: Some(0.1), unit: Some("micrometer".to_owned()) },
         time_increment: Some(Quantity { value: 30.0, unit: "second".to_owned() }),
         downsampling: Some("mean".to_owned()),
+        ..OutputMeta::default()
     };
     let reduced = |f| LevelSpec::reduced(spec, [1, 1, 1, f, f, 1]).unwrap();
     let (plan, levels) = ("0123456789abcdef", [LevelSpec::full(spec), reduced(2), reduced(4)]);
@@ -168,7 +169,7 @@ fn outputs_are_read_by_zarr_python_and_valid_for_ome_zarr_models() {
         ),
         (
             PixelType::F32,
-            ZarrOptions { chunk: part, shard, compression: Compression::Zstd { level: 3 }, overwrite: false },
+            ZarrOptions { chunk: part, shard, compression: Compression::Zstd { level: 3 }, ..ZarrOptions::default() },
         ),
         (PixelType::I32, ZarrOptions { compression: Compression::Gzip { level: 1 }, ..ZarrOptions::default() }),
         (PixelType::F64, ZarrOptions { chunk: part, shard: ShardChoice::None, ..ZarrOptions::default() }),

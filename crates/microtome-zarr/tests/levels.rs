@@ -9,6 +9,7 @@ use microtome_array::{ArraySpec, Axis, PixelType, Pixels, Shape};
 use microtome_io::{
     Limits, Output, PixelSize, Place, Prepare, ReadError, Reader, Sink, WriteContext, contract, read_region,
 };
+use microtome_zarr::NgffVersion::{V04, V05};
 use microtome_zarr::{LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create, default_layout};
 use serde_json::{Value, json};
 use support::{cut, numbered, spec};
@@ -36,8 +37,8 @@ fn every_level_keeps_the_contract_with_samples_and_without() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out.ome.zarr");
         let chunk = Some(Shape::new([1, 1, 1, 32, 32, 3]).unwrap());
-        for shard in [ShardChoice::Auto, ShardChoice::None] {
-            let options = ZarrOptions { chunk, shard, overwrite: true, ..ZarrOptions::default() };
+        for (shard, version) in [(ShardChoice::Auto, V05), (ShardChoice::None, V05), (ShardChoice::Auto, V04)] {
+            let options = ZarrOptions { version, chunk, shard, overwrite: true, ..ZarrOptions::default() };
             contract::output(
                 || create(&out, &pyramid(array), &meta(), &options).unwrap(),
                 |output, level| published(&out, level, output.array(level)),
@@ -110,6 +111,17 @@ fn levels_that_do_not_belong_together_are_refused() {
     for levels in [&[][..], &[half], &[LevelSpec::full(full), other]] {
         assert!(create(Path::new("out.zarr"), levels, &meta(), &ZarrOptions::default()).is_err());
     }
+}
+
+#[test]
+fn a_level_in_zarr_v2_is_read_back_in_its_own_axes() {
+    let folder = tempfile::tempdir().unwrap();
+    // By position alone, T Z C would be guessed, and a last axis of 3 to be samples.
+    let array = spec([1, 2, 3, 4, 3, 1], PixelType::U8);
+    let options = ZarrOptions { version: V04, ..ZarrOptions::default() };
+    let output = create(&folder.path().join("o.zarr"), &pyramid(array), &meta(), &options).unwrap();
+    output.prepare(&Prepare::fresh("abc")).unwrap();
+    assert_eq!(output.reopen(0).unwrap().info().scenes[0].shape(), array.shape);
 }
 
 #[test]

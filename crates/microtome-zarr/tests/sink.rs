@@ -9,7 +9,9 @@ use std::path::Path;
 
 use microtome_array::{ArraySpec, BufferPool, PixelType, Pixels, PixelsRef, Shape};
 use microtome_io::{Output, Prepare, Standing, WriteContext, WriteError, contract};
-use microtome_zarr::{BloscCompressor, Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput};
+use microtome_zarr::{
+    BloscCompressor, Compression, LevelSpec, NgffVersion, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput,
+};
 use support::{cut, numbered, oracle, spec, tree, write_all};
 
 const COMPRESSIONS: [Compression; 5] = [
@@ -23,7 +25,7 @@ const COMPRESSIONS: [Compression; 5] = [
 fn options(chunk: [u64; 6], shard: Option<[u64; 6]>, compression: Compression) -> ZarrOptions {
     let shape = |e| Shape::new(e).unwrap();
     let shard = shard.map_or(ShardChoice::None, |s| ShardChoice::Shape(shape(s)));
-    ZarrOptions { chunk: Some(shape(chunk)), shard, compression, overwrite: true }
+    ZarrOptions { chunk: Some(shape(chunk)), shard, compression, overwrite: true, ..ZarrOptions::default() }
 }
 
 fn create(out: &Path, array: ArraySpec, meta: &OutputMeta, options: &ZarrOptions) -> Result<ZarrOutput, WriteError> {
@@ -57,7 +59,27 @@ fn every_compression_keeps_the_contract_sharded_or_not() {
     for compression in COMPRESSIONS {
         check(array, &options([1, 1, 1, 64, 64, 1], None, compression));
         check(array, &options([1, 1, 2, 64, 64, 1], Some([1, 2, 4, 128, 192, 1]), compression));
+        check(array, &in_v2(&options([1, 1, 2, 64, 64, 1], None, compression)));
     }
+}
+
+fn in_v2(options: &ZarrOptions) -> ZarrOptions {
+    ZarrOptions { version: NgffVersion::V04, ..options.clone() }
+}
+
+#[test]
+fn zarr_v2_has_a_file_a_chunk_and_no_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.zarr");
+    let array = spec([1, 1, 2, 30, 40, 1], PixelType::U16);
+    let sink = create(&out, array, &OutputMeta::default(), &in_v2(&ZarrOptions::default())).unwrap();
+    write_all(&sink, &numbered(array), 1);
+    let files =
+        [".microtome/complete.json", ".zattrs", ".zgroup", "0/.zarray", "0/.zattrs", "0/0/0/0/0/0", "0/0/0/1/0/0"];
+    assert_eq!(tree(&out).keys().collect::<Vec<_>>(), files);
+    let sharded = in_v2(&options([1, 1, 1, 8, 8, 1], Some([1, 1, 1, 16, 16, 1]), Compression::None));
+    let refused = create(&out, array, &OutputMeta::default(), &sharded).unwrap_err();
+    assert!(refused.to_string().contains("OME-Zarr 0.4 has no shards"), "{refused}");
 }
 
 #[test]
@@ -65,6 +87,7 @@ fn every_pixel_type_keeps_the_contract() {
     for dtype in PixelType::ALL {
         let array = spec([1, 2, 3, 20, 33, 1], dtype);
         check(array, &options([1, 1, 2, 8, 16, 1], Some([1, 1, 4, 16, 48, 1]), Compression::default()));
+        check(array, &in_v2(&options([1, 1, 2, 8, 16, 1], None, Compression::default())));
     }
 }
 

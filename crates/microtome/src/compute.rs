@@ -6,10 +6,14 @@ use std::sync::Arc;
 use microtome_array::Pixels;
 use microtome_exec::{Plan, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, Fusing, GraphError, LazyArray};
-use microtome_io::{Output, SceneInfo, Standing, WriteError};
+use microtome_io::{Output, SceneInfo, SceneKind, Standing, WriteError};
 use microtome_ops::Op;
+use microtome_zarr::{LevelSpec, OutputMeta};
+use serde_json::json;
 
+use crate::collection::Part;
 use crate::describe;
+use crate::describe::ome_xml;
 use crate::levels::{Pyramid, StoreOptions};
 use crate::target::OutputFormat;
 
@@ -78,10 +82,49 @@ impl Store {
         scene: Option<&SceneInfo>,
         options: &StoreOptions,
     ) -> Result<Store, WriteError> {
-        let refused = |why| WriteError::Unsupported { path: path.to_owned(), why };
-        let Pyramid { specs, steps } = Pyramid::of(array, options.levels, refused)?;
+        let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
+        let kind = scene.map_or(SceneKind::Image, |scene| scene.kind);
+        let meta = OutputMeta { ome_xml: ome_xml(array), ..meta };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
-        let output = format.create(path, &specs, (array, scene), options)?;
+        Store::planned((array, kind), path, meta, options, |levels, meta| {
+            format.create(path, levels, meta, (array, scene), options)
+        })
+    }
+
+    /// A scene that is to be stored alone, with all that its group says of it.
+    ///
+    /// # Errors
+    /// As [`Compute::store`].
+    pub fn of_part(part: &Part, path: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
+        let meta = OutputMeta { ome_xml: ome_xml(&part.array), ..part.meta(options) };
+        let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
+        Store::planned((&part.array, part.scene.kind), path, meta, options, |levels, meta| {
+            format.create(path, levels, meta, (&part.array, Some(&part.scene)), options)
+        })
+    }
+
+    /// A scene that is to be stored among others, in a folder that is built.
+    pub(crate) fn inside(part: &Part, dir: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
+        let options = part.options(options);
+        Store::planned((&part.array, part.scene.kind), dir, part.meta(&options), &options, |levels, meta| {
+            Ok(Box::new(microtome_zarr::create_member(dir, levels, meta, &options.zarr)?))
+        })
+    }
+
+    fn planned(
+        (array, kind): (&LazyArray, SceneKind),
+        path: &Path,
+        meta: OutputMeta,
+        options: &StoreOptions,
+        create: impl FnOnce(&[LevelSpec], &OutputMeta) -> Result<Box<dyn Output>, WriteError>,
+    ) -> Result<Store, WriteError> {
+        let refused = |why| WriteError::Unsupported { path: path.to_owned(), why };
+        let method = options.method(kind).map_err(refused)?;
+        let Pyramid { specs, steps } = Pyramid::of(array, options.levels, method, refused)?;
+        let levels: Vec<_> = steps.iter().map(|op| json!({"op": op.name(), "params": op.params()})).collect();
+        let provenance = json!({"layers": array.stage().parameters(), "levels": levels});
+        let meta = OutputMeta { downsampling: Some(method.name().to_owned()), provenance, ..meta };
+        let output = create(&specs, &meta)?;
         Ok(Store { array: array.clone(), steps, output })
     }
 

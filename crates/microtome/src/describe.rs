@@ -3,6 +3,7 @@
 use microtome_array::{Axis, ChunkDims, PerAxis, PixelType, Shape};
 use microtome_graph::LazyArray;
 use microtome_io::{Channel, LevelInfo, PixelSize, SceneInfo, SceneKind, StorageInfo, StorageKind};
+use microtome_zarr::OmeXml;
 
 const WHOLE_PLANE: u64 = 64 << 20;
 const PART_OF_PLANE: u64 = 16 << 20;
@@ -54,6 +55,16 @@ pub fn describe(array: &LazyArray) -> Option<SceneInfo> {
         levels: vec![LevelInfo { shape, downsample: [1.0; 6], storage }],
         page_order: scene.page_order,
     })
+}
+
+/// The OME-XML of the image that an array is read from. It describes the array, too, if that has all pixels of its only
+/// scene.
+pub(crate) fn ome_xml(array: &LazyArray) -> Option<OmeXml> {
+    let (reader, at, _) = array.reader()?;
+    let info = reader.info();
+    let text = info.ome_xml.clone()?;
+    let same = info.scenes.first().is_some_and(|s| s.shape() == array.shape() && s.dtype == array.dtype());
+    Some(OmeXml { text, describes_output: same && info.scenes.len() == 1 && at.level == 0 })
 }
 
 /// The channels that are left, or one without a name where they were projected into one.

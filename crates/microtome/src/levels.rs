@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use microtome_array::{ArraySpec, Axis};
 use microtome_graph::LazyArray;
-use microtome_io::WriteError;
+use microtome_io::{SceneKind, WriteError};
 use microtome_ops::{Downsample, Factors, Op, Shrink};
 use microtome_tiff::TiffOptions;
 use microtome_zarr::{LevelSpec, ZarrOptions};
@@ -12,7 +12,7 @@ use microtome_zarr::{LevelSpec, ZarrOptions};
 /// Levels are added until no side of a plane is longer than this many pixels.
 const SMALLEST: u64 = 256;
 
-/// Levels of resolution of an output. Each halves Y and X of the one before; a pixel is the mean of a block, and Z stays.
+/// Levels of resolution of an output. Each halves Y and X of the one before, and Z stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Levels {
     /// As many as it takes until a plane is at most 256 pixels wide and high; one for complex pixels.
@@ -31,6 +31,24 @@ pub struct StoreOptions {
     pub tiff: TiffOptions,
     /// Which levels there are.
     pub levels: Levels,
+    /// How a pixel of a level is made from a block of the level before. `None`: the mean; of labels, which are numbers that
+    /// name objects, the most frequent value. For labels, methods that would make other numbers are refused.
+    pub downsample: Option<Shrink>,
+}
+
+impl StoreOptions {
+    /// The method for an image or a label, or why there is none.
+    pub(crate) fn method(&self, kind: SceneKind) -> Result<Shrink, String> {
+        match (kind, self.downsample) {
+            (SceneKind::Image, method) => Ok(method.unwrap_or(Shrink::Mean)),
+            (SceneKind::Label, None) => Ok(Shrink::Mode),
+            (SceneKind::Label, Some(method)) if method.keeps_values() => Ok(method),
+            (SceneKind::Label, Some(method)) => Err(format!(
+                "labels are numbers that name objects, and the {} of several names is none; give --downsample mode or nearest",
+                method.name()
+            )),
+        }
+    }
 }
 
 impl From<ZarrOptions> for StoreOptions {
@@ -58,11 +76,12 @@ impl Pyramid {
     pub(crate) fn of(
         array: &LazyArray,
         levels: Levels,
+        method: Shrink,
         refused: impl Fn(String) -> WriteError,
     ) -> Result<Pyramid, WriteError> {
         let full = array.spec();
         let mut pyramid = Pyramid { specs: vec![LevelSpec::full(full)], steps: Vec::new() };
-        let mut factors = [1u64; 6];
+        let (mut factors, mut origin) = ([1u64; 6], [0.0; 6]);
         let mut level = full;
         while wants_more(levels, pyramid.specs.len(), &level) {
             let halves = |axis: Axis| if level.shape.get(axis) > 1 { 2 } else { 1 };
@@ -72,11 +91,15 @@ impl Pyramid {
                 let why = format!("a plane is a single pixel after {most} levels; give --levels {most} or fewer");
                 return Err(refused(why));
             }
-            let step = Downsample { factor, method: Shrink::Mean };
+            let step = Downsample { factor, method };
             level = step.output(&level).map_err(|e| refused(e.to_string()))?;
-            factors[Axis::Y.index()] *= factor.y;
-            factors[Axis::X.index()] *= factor.x;
-            pyramid.specs.push(LevelSpec::reduced(full, factors).map_err(|e| refused(e.to_string()))?);
+            for axis in Axis::ALL {
+                let n = axis.index();
+                origin[n] += factors[n] as f64 * method.place(factor.get(axis));
+                factors[n] *= factor.get(axis);
+            }
+            let spec = LevelSpec::reduced(full, factors).map_err(|e| refused(e.to_string()))?;
+            pyramid.specs.push(LevelSpec { origin, ..spec });
             pyramid.steps.push(Arc::new(step));
         }
         Ok(pyramid)

@@ -13,6 +13,7 @@
 //! read, and `target.rs` those that are written.
 
 pub mod checksum;
+mod collection;
 mod compare;
 mod compute;
 mod describe;
@@ -21,11 +22,13 @@ mod levels;
 mod naming;
 mod open;
 mod project_as;
+mod renamed;
 mod scene_choice;
 mod target;
 mod thumbnail;
 mod verify;
 
+pub use collection::{Collection, Part, survey};
 pub use compare::{Comparison, compare};
 pub use compute::{Compute, Store};
 pub use describe::describe;
@@ -34,6 +37,7 @@ pub use levels::{Levels, StoreOptions};
 pub use naming::{Naming, NamingError};
 pub use open::{FORMATS, Format, OpenFn};
 pub use project_as::project_as;
+pub use renamed::AxesError;
 pub use scene_choice::SceneError;
 pub use target::OutputFormat;
 pub use thumbnail::{MOST_CHANNELS, ThumbnailOptions, thumbnail};
@@ -69,7 +73,8 @@ pub use microtome_ops::{
 pub use microtome_picture::{Picture, PngOutput};
 pub use microtome_tiff::{TiffCompression, TiffOptions, TiffOutput, create as create_tiff};
 pub use microtome_zarr::{
-    Compression, LevelSpec, OutputMeta, ShardChoice, ZarrOptions, ZarrOutput, create as create_zarr,
+    Compression, LevelSpec, Member, NgffVersion, OmeXml, OutputMeta, ShardChoice, Survey, ZarrOptions, ZarrOutput,
+    create as create_zarr,
 };
 
 /// What most programs import.

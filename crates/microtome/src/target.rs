@@ -50,14 +50,12 @@ impl OutputFormat {
         self,
         path: &Path,
         levels: &[LevelSpec],
+        meta: &OutputMeta,
         (array, scene): (&LazyArray, Option<&SceneInfo>),
         options: &StoreOptions,
     ) -> Result<Box<dyn Output>, WriteError> {
         match self {
-            OutputFormat::OmeZarr => {
-                let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
-                Ok(Box::new(microtome_zarr::create(path, levels, &meta, &options.zarr)?))
-            }
+            OutputFormat::OmeZarr => Ok(Box::new(microtome_zarr::create(path, levels, meta, &options.zarr)?)),
             OutputFormat::OmeTiff => {
                 let original = array.reader().and_then(|(reader, ..)| reader.info().ome_xml.clone());
                 let meta = OmeMeta { original, ..scene.map_or_else(OmeMeta::default, OmeMeta::from) };

@@ -137,7 +137,7 @@ fn level_for(scene: &Scene, size: u64) -> usize {
     let same = |shape: &Shape| [Axis::T, Axis::C, Axis::Z].iter().all(|&a| shape.get(a) == whole.get(a));
     let levels = scene.info().levels.iter().enumerate();
     let fits = levels.filter(|(_, level)| same(&level.shape) && longest(&level.shape) >= size.min(longest(&whole)));
-    fits.map(|(n, _)| n).last().unwrap_or(0)
+    fits.map(|(n, _)| n).max().unwrap_or(0)
 }
 
 /// The values of a channel's plane, made smaller by a whole factor.

@@ -124,7 +124,7 @@ pub(crate) enum PlannedVerb {
     Project(ProjectArgs),
 }
 
-/// Write an image, or a part of it, as OME-Zarr 0.5 or OME-TIFF
+/// Write an image, or a part of it, as OME-Zarr or OME-TIFF; of a Zarr also its labels, wells and series
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// The image to read
@@ -142,7 +142,7 @@ pub(crate) struct ConvertArgs {
     pub(crate) dtype: Option<PixelType>,
 }
 
-/// Project an image along an axis and write the result as OME-Zarr 0.5 or OME-TIFF
+/// Project an image along an axis and write the result as OME-Zarr or OME-TIFF
 #[derive(Debug, Args)]
 pub(crate) struct ProjectArgs {
     /// The image to read

@@ -15,6 +15,10 @@ pub(crate) struct SourceArgs {
     /// The level of resolution, 0 is full
     #[arg(long, value_name = "N", env = "MICROTOME_LEVEL", hide_env = true, default_value_t = 0)]
     pub(crate) level: usize,
+    /// Other names of its axes: a letter for each axis of more than one pixel, in the order in which `inspect` shows them, as
+    /// ZYX for a stack that was taken for a time series
+    #[arg(long, value_name = "AXES", env = "MICROTOME_AXES", hide_env = true)]
+    pub(crate) axes: Option<String>,
     /// A part of it in pixels of that level, half-open: t=0:10,z=5,y=0:512
     #[arg(long, value_name = "RANGES", env = "MICROTOME_REGION", hide_env = true)]
     pub(crate) region: Option<PartialRegion>,

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use microtome::{
-    Axis, BadPlanes, Compression, Durability, Intermediates, Levels, MostBad, Naming, OnError, OutputFormat, PixelSize,
-    Resume, RunOptions, Shape, ShardChoice, StoreOptions, TiffCompression, TiffOptions, ZarrOptions,
+    Axis, BadPlanes, Compression, Durability, Intermediates, Levels, MostBad, Naming, NgffVersion, OnError,
+    OutputFormat, PixelSize, Resume, RunOptions, Shape, ShardChoice, Shrink, StoreOptions, TiffCompression,
+    TiffOptions, ZarrOptions,
 };
 
 use super::{pixel_size, source};
@@ -36,8 +37,9 @@ pub(crate) struct StoreArgs {
     /// Effort of the compression: blosc, gzip and deflate 0 to 9, zstd 1 to 22
     #[arg(long, value_name = "N", env = "MICROTOME_COMPRESSION_LEVEL", hide_env = true)]
     compression_level: Option<i32>,
-    /// The version of OME-Zarr [default: 0.5]
-    #[arg(long, value_name = "VERSION", env = "MICROTOME_NGFF_VERSION", hide_env = true, value_parser = ngff_version)]
+    /// The version of OME-Zarr: 0.5 is Zarr v3 with shards, 0.4 is Zarr v2 with a file a stored chunk [default: 0.5]
+    #[arg(long, value_name = "VERSION", env = "MICROTOME_NGFF_VERSION", hide_env = true)]
+    #[arg(value_parser = PossibleValuesParser::new(NgffVersion::ALL.map(NgffVersion::name)))]
     ngff_version: Option<String>,
     /// Distance between pixels, instead of what the image says: z=0.3,y=0.1,x=0.1,unit=um
     #[arg(long, value_name = "SIZES", env = "MICROTOME_PIXEL_SIZE", hide_env = true, value_parser = pixel_size::parse)]
@@ -50,10 +52,10 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "N|auto", env = "MICROTOME_LEVELS", hide_env = true, default_value = "auto")]
     #[arg(value_parser = levels)]
     levels: Levels,
-    /// How pixels of a level are made of those of the one before
-    #[arg(long, value_name = "METHOD", env = "MICROTOME_DOWNSAMPLE", hide_env = true, default_value = "mean")]
-    #[arg(value_parser = PossibleValuesParser::new(["mean"]))]
-    downsample: String,
+    /// How a pixel of a level is made of a block of the one before; labels are never averaged [default: mean, of labels mode]
+    #[arg(long, value_name = "METHOD", env = "MICROTOME_DOWNSAMPLE", hide_env = true)]
+    #[arg(value_parser = PossibleValuesParser::new(Shrink::ALL.map(Shrink::name)))]
+    downsample: Option<String>,
     /// Replace an output of this name
     #[arg(long, env = "MICROTOME_OVERWRITE", hide_env = true, value_parser = FalseyValueParser::new())]
     overwrite: bool,
@@ -121,7 +123,8 @@ impl StoreArgs {
 
     /// The options of an output; what is of other formats is refused.
     pub(crate) fn options(&self, format: OutputFormat) -> Result<StoreOptions, CliError> {
-        let options = StoreOptions { levels: self.levels, ..StoreOptions::default() };
+        let downsample = self.downsample.as_deref().and_then(Shrink::parse);
+        let options = StoreOptions { levels: self.levels, downsample, ..StoreOptions::default() };
         Ok(match format {
             OutputFormat::OmeZarr => StoreOptions { zarr: self.zarr()?, ..options },
             OutputFormat::OmeTiff => StoreOptions { tiff: self.tiff()?, ..options },
@@ -150,7 +153,14 @@ impl StoreArgs {
 
     /// The options of a level.
     fn zarr(&self) -> Result<ZarrOptions, CliError> {
+        let version = self.ngff_version.as_deref().and_then(NgffVersion::parse).unwrap_or_default();
+        if let (NgffVersion::V04, Some(ShardChoice::Shape(_))) = (version, self.shard_shape) {
+            return Err(CliError::usage(
+                "OME-Zarr 0.4 has no shards; leave --shard-shape out, or write --ngff-version 0.5".to_owned(),
+            ));
+        }
         Ok(ZarrOptions {
+            version,
             chunk: self.chunk_shape,
             shard: self.shard_shape.unwrap_or_default(),
             compression: self.codec("blosc", "OME-Zarr", &ZARR_CODECS, Compression::parse)?.unwrap_or_default(),
@@ -239,14 +249,6 @@ fn levels(text: &str) -> Result<Levels, String> {
     }
 }
 
-fn ngff_version(text: &str) -> Result<String, String> {
-    match text {
-        "0.5" => Ok(text.to_owned()),
-        "0.4" => Err("OME-Zarr 0.4 is read and not written yet; 0.5 is written".to_owned()),
-        _ => Err("0.5 is written".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,8 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_yet_says_so() {
-        assert!(zarr(&["--ngff-version", "0.4"]).unwrap_err().contains("not written yet"));
+    fn what_cannot_be_written_says_so() {
+        assert_eq!(zarr(&["--ngff-version", "0.4"]).unwrap().version, NgffVersion::V04);
+        assert!(zarr(&["--ngff-version", "0.4", "--shard-shape", "1,1,1,64,64"]).unwrap_err().contains("no shards"));
+        assert!(zarr(&["--ngff-version", "0.4", "--shard-shape", "none"]).is_ok());
+        assert!(zarr(&["--ngff-version", "0.3"]).is_err());
         assert!(zarr(&["--compression", "none", "--compression-level", "3"]).is_err());
         assert!(zarr(&["--chunk-shape", "YX"]).is_err());
         assert!(zarr(&["--compression", "jpeg"]).is_err());

@@ -11,7 +11,7 @@ use crate::verbs::Job;
 
 /// What a verb would do: a row a layer, then the sums, then memory, if it would fit.
 pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>, options: &RunOptions) -> String {
-    let mut out = format!("{} → {}\n\n{}\n", job.input.display(), job.store.path().display(), layers(estimate));
+    let mut out = format!("{} → {}\n\n{}\n", job.input.display(), job.path().display(), layers(estimate));
     let mut line = |name: &str, text: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{name:<8} {text}");

@@ -11,14 +11,18 @@ use crate::verbs::Job;
 
 /// What a run did, beside what was forecast, within a memory budget.
 pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u64) -> String {
-    let path = job.store.path().display();
+    let path = job.path().display();
     if report.tasks_planned == 0 && report.units_resumed == report.units_planned {
         let left_out = left_out(report);
         let finished =
             format!("{path} was finished by an earlier run of the same plan{left_out}; there was nothing to do\n");
         return finished + &planes(report);
     }
-    let shape = format!("{}, {}", lettered(&job.array.shape()), job.array.dtype());
+    let images = match job.stores().len() {
+        1 => String::new(),
+        several => format!("{}, the first ", things(several as u64, "image")),
+    };
+    let shape = format!("{images}{}, {}", lettered(&job.array.shape()), job.array.dtype());
     let rows = table(estimate, report, budget).to_string();
     let rows: String = rows.lines().flat_map(|row| ["  ", row, "\n"]).collect();
     format!("{path} is written{}: {shape}\n{rows}{}", left_out(report), planes(report))

@@ -86,7 +86,7 @@ impl PlanJson {
         let shape = job.array.shape();
         PlanJson {
             input: text(&job.input),
-            output: text(job.store.path()),
+            output: text(job.path()),
             axes: shape.axes(),
             shape: shape.present().to_vec(),
             dtype: job.array.dtype().name(),

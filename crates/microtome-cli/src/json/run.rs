@@ -98,7 +98,7 @@ impl RunJson {
                 intermediate_bytes: estimate.intermediate_bytes,
                 peak_memory: report.projected_peak,
             },
-            output: text(job.store.path()),
+            output: text(job.path()),
             plan_hash: job.plan_hash(),
             quarantine: report.quarantine.clone(),
         }

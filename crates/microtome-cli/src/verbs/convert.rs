@@ -1,16 +1,98 @@
-//! `convert`: an image, or a part of it, as OME-Zarr or OME-TIFF.
+//! `convert`: an image, or a part of it, as OME-Zarr or OME-TIFF; of a Zarr with all that belongs together: labels, wells,
+//! series.
 
-use super::job::{self, Job};
-use crate::args::ConvertArgs;
+use microtome::{Collection, Image, LazyArray, Member, OutputFormat, Part, SceneKind, Store, Survey, describe, survey};
+
+use super::job::{self, Job, Work};
+use crate::args::{ConvertArgs, target};
 use crate::error::CliError;
 
 /// What is to be done.
 pub(super) fn job(args: &ConvertArgs) -> Result<Job, CliError> {
     job::check(&args.output, &args.store)?;
-    let array = job::source(&args.input, &args.source)?;
-    let array = match args.dtype {
+    let image = job::open(&args.input)?;
+    match target(&args.output)? {
+        OutputFormat::OmeZarr => {
+            if let Some(chosen) = chosen(&image, args)? {
+                return together(&image, args, &chosen);
+            }
+        }
+        OutputFormat::OmeTiff if image.scenes().any(|scene| scene.info().kind == SceneKind::Label) => {
+            tracing::warn!("labels are left out: an OME-TIFF has no place for them; OME-Zarr keeps them");
+        }
+        OutputFormat::OmeTiff => {}
+    }
+    let array = cast(job::source(&image, &args.source)?, args)?;
+    Job::new(&args.input, &args.output, array, &args.store)
+}
+
+fn cast(array: LazyArray, args: &ConvertArgs) -> Result<LazyArray, CliError> {
+    Ok(match args.dtype {
         Some(dtype) => array.cast(dtype)?,
         None => array,
+    })
+}
+
+/// The scenes of a Zarr that are written together, with their groups: all, or the one that is named and its labels. `None`
+/// where there is nothing to keep together, and for a part of an image, whose labels would not fit it.
+fn chosen(image: &Image, args: &ConvertArgs) -> Result<Option<Survey>, CliError> {
+    if args.source.level > 0 || args.source.region.is_some() || args.source.axes.is_some() {
+        return Ok(None);
+    }
+    let survey = match survey(image)? {
+        Some(Ok(survey)) => survey,
+        Some(Err(why)) => {
+            tracing::debug!("{}: {why}", image.info().path.display());
+            return Ok(None);
+        }
+        None => return Ok(None),
     };
-    Job::new(&args.input, &args.output, array, &args.store)
+    let Some(name) = &args.source.scene else { return Ok(Some(survey)) };
+    let scene = image.scene_named(name)?.place().scene;
+    Ok(survey.members.iter().find(|member| member.scene == scene).map(|base| below(&survey, &base.path)))
+}
+
+/// The part of a survey at a path and in the labels below it, by its paths from there.
+fn below(survey: &Survey, base: &str) -> Survey {
+    let labels = if base.is_empty() { "labels".to_owned() } else { format!("{base}/labels") };
+    let inside = |path: &str| path == labels || path.starts_with(&format!("{labels}/"));
+    let from_here = |path: &str| path[base.len()..].trim_start_matches('/').to_owned();
+    let members = survey.members.iter().filter(|member| member.path == base || inside(&member.path));
+    let members = members.map(|member| Member { path: from_here(&member.path), ..member.clone() }).collect();
+    let groups = survey.groups.iter().filter(|(path, _)| inside(path));
+    Survey { members, groups: groups.map(|(path, says)| (from_here(path), says.clone())).collect() }
+}
+
+/// One scene alone, or several in one folder.
+fn together(image: &Image, args: &ConvertArgs, chosen: &Survey) -> Result<Job, CliError> {
+    let parts = chosen.members.iter().map(|member| part(image, args, member)).collect::<Result<Vec<_>, _>>()?;
+    let array = parts[0].array.clone();
+    let options = args.store.options(target(&args.output)?)?;
+    let work = if let [part] = &parts[..] {
+        Work::One(Store::of_part(part, &args.output, &options)?)
+    } else {
+        let xml = image.info().ome_xml.clone();
+        Work::Several(Box::new(Collection::of(&args.output, parts, &chosen.groups, xml, &options)?))
+    };
+    Ok(Job::of(&args.input, array, work, &args.store))
+}
+
+fn part(image: &Image, args: &ConvertArgs, member: &Member) -> Result<Part, CliError> {
+    let scene = image.scene(member.scene)?;
+    let dims = args.source.chunk_dims.clone().unwrap_or_else(|| scene.default_chunks());
+    let array = scene.array(&dims)?;
+    let is_image = scene.info().kind == SceneKind::Image;
+    let array = if is_image { cast(array, args)? } else { array };
+    let mut info = describe(&array).unwrap_or_else(|| scene.info().clone());
+    let naming = args.store.naming();
+    // Names are of the channels of images.
+    let naming = if is_image { naming } else { microtome::Naming { channels: None, ..naming } };
+    naming.apply(&mut info)?;
+    Ok(Part {
+        path: member.path.clone(),
+        array,
+        scene: info,
+        label: member.label.clone(),
+        windows: member.windows.clone(),
+    })
 }

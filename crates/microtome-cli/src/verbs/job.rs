@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use microtome::{CancelToken, Image, LazyArray, RunOptions, Store, describe};
+use microtome::{
+    Admission, CancelToken, Collection, Estimate, GraphError, Image, LazyArray, RunError, RunOptions, RunReport,
+    SceneKind, Store, WriteError, describe,
+};
 
 use crate::args::{Everywhere, SourceArgs, StoreArgs, target};
 use crate::error::CliError;
@@ -23,13 +26,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Job {
     pub(crate) input: PathBuf,
     pub(crate) array: LazyArray,
-    pub(crate) store: Store,
+    work: Work,
     /// What the flags of the output say about the run.
     run: RunOptions,
 }
 
-/// The part of an image that was asked for.
-pub(super) fn source(input: &Path, args: &SourceArgs) -> Result<LazyArray, CliError> {
+/// What is stored: a scene, or several together.
+#[derive(Debug)]
+pub(super) enum Work {
+    One(Store),
+    Several(Box<Collection>),
+}
+
+/// Opens an image and says what is odd about it.
+pub(super) fn open(input: &Path) -> Result<Image, CliError> {
     let image = Image::open(input)?;
     let info = image.info();
     for warning in &info.warnings {
@@ -38,13 +48,30 @@ pub(super) fn source(input: &Path, args: &SourceArgs) -> Result<LazyArray, CliEr
     for missing in &info.missing_files {
         tracing::warn!("{} names {}, which is missing", info.path.display(), missing.display());
     }
+    Ok(image)
+}
+
+/// The part of an image that was asked for.
+pub(super) fn source(image: &Image, args: &SourceArgs) -> Result<LazyArray, CliError> {
     let scene = match &args.scene {
         Some(name) => image.scene_named(name)?,
         None => image.only_scene()?,
     };
+    let scene = match &args.axes {
+        None => scene,
+        Some(axes) => {
+            let index = scene.place().scene;
+            let renamed = image.with_axes(index, axes);
+            renamed.map_err(|error| CliError::usage(error.to_string()))?.scene(index)?
+        }
+    };
     let scene = scene.level(args.level)?;
     let shape = scene.info().levels[scene.place().level].shape;
     let region = args.region.as_ref().map(|region| region.within(&shape)).transpose()?;
+    let labels = image.info().scenes.iter().filter(|other| other.kind == SceneKind::Label).count();
+    if labels > 0 && scene.info().kind == SceneKind::Image {
+        tracing::warn!("{} has labels, which are left out", image.info().path.display());
+    }
     let dims = args.chunk_dims.clone().unwrap_or_else(|| scene.default_chunks());
     Ok(scene.region(region, &dims)?)
 }
@@ -57,13 +84,64 @@ impl Job {
             args.naming().apply(scene)?;
         }
         let store = Store::of(&array, output, scene.as_ref(), &args.options(target(output)?)?)?;
-        let run = args.keeping(RunOptions::default());
-        Ok(Job { input: input.to_owned(), array, store, run })
+        Ok(Job::of(input, array, Work::One(store), args))
+    }
+
+    pub(super) fn of(input: &Path, array: LazyArray, work: Work, args: &StoreArgs) -> Job {
+        Job { input: input.to_owned(), array, work, run: args.keeping(RunOptions::default()) }
     }
 
     /// Hash of all that decides the output's bytes.
     pub(crate) fn plan_hash(&self) -> String {
-        self.store.plan().hash_for(&self.run)
+        match &self.work {
+            Work::One(store) => store.plan().hash_for(&self.run),
+            Work::Several(collection) => collection.hash_for(&self.run),
+        }
+    }
+
+    /// Where the output goes.
+    pub(crate) fn path(&self) -> &Path {
+        match &self.work {
+            Work::One(store) => store.path(),
+            Work::Several(collection) => collection.path(),
+        }
+    }
+
+    /// Each scene as it is stored; there is at least one.
+    pub(crate) fn stores(&self) -> &[Store] {
+        match &self.work {
+            Work::One(store) => std::slice::from_ref(store),
+            Work::Several(collection) => collection.stores(),
+        }
+    }
+
+    /// Refuses what stands in the way of the output.
+    pub(crate) fn check(&self, options: &RunOptions) -> Result<(), WriteError> {
+        match &self.work {
+            Work::One(store) => store.check(options).map(drop),
+            Work::Several(collection) => collection.check(options).map(drop),
+        }
+    }
+
+    pub(crate) fn estimate(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
+        match &self.work {
+            Work::One(store) => store.estimate(options),
+            Work::Several(collection) => collection.estimate(options),
+        }
+    }
+
+    /// What would run at once of the scene that takes most, or the refusal.
+    pub(crate) fn admit(&self, options: &RunOptions) -> Result<Admission, GraphError> {
+        let all: Result<Vec<Admission>, _> = self.stores().iter().map(|store| store.plan().admit(options)).collect();
+        let most = all?.into_iter().max_by_key(|admission| admission.projected_peak);
+        most.map_or_else(|| self.stores()[0].plan().admit(options), Ok)
+    }
+
+    fn run_it(&self, options: &RunOptions) -> Result<RunReport, RunError> {
+        match &self.work {
+            Work::One(store) => store.run(options),
+            Work::Several(collection) => collection.run(options),
+        }
     }
 
     /// How it is run.
@@ -75,15 +153,15 @@ impl Job {
     /// Runs it and says what it did.
     pub(super) fn run(&self, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
         let options = self.options(everywhere);
-        let estimate = match self.store.estimate(&options) {
+        let estimate = match self.estimate(&options) {
             Ok(estimate) => estimate,
             // The run refuses it too, but tells first who holds the lock or what stands in the way: a larger budget would
             // not help there.
-            Err(refused) => return Err(self.store.run(&options).err().unwrap_or_else(|| refused.into()).into()),
+            Err(refused) => return Err(self.run_it(&options).err().unwrap_or_else(|| refused.into()).into()),
         };
         let signal = stop_on_signal(options.cancel.clone());
         let progress = Progress::start(everywhere, &options.counters, &estimate);
-        let result = self.store.run(&options);
+        let result = self.run_it(&options);
         drop(progress);
         let report = result.map_err(|source| match signal.load(Ordering::Relaxed) {
             0 => CliError::Run(source),

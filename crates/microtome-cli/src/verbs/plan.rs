@@ -20,11 +20,13 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
         PlannedVerb::Project(args) => project::job(args)?,
     };
     let options = job.options(everywhere);
-    job.store.check(&options)?;
-    let plan = job.store.plan();
+    job.check(&options)?;
+    // What is drawn and explained of several scenes is the first.
+    let store = &job.stores()[0];
+    let plan = store.plan();
     let passes = plan.passes(&options);
     if args.svg.is_some() || args.dot.is_some() {
-        let title = format!("{} → {}", job.input.display(), job.store.path().display());
+        let title = format!("{} → {}", job.input.display(), job.path().display());
         let picture = Drawing { title, ..plan.drawing(&options, args.task_graph) };
         args.svg.as_deref().map_or(Ok(()), |file| write(file, &picture.svg()))?;
         args.dot.as_deref().map_or(Ok(()), |file| write(file, &picture.dot()))?;
@@ -34,8 +36,8 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     }
     // What is refused is shown all the same: as it would run with memory enough.
     let enough = RunOptions { memory: u64::MAX / 4, ..options.clone() };
-    let estimate = plan.estimate_for(&options).or_else(|_| plan.estimate_for(&enough))?;
-    let admission = plan.admit(&options);
+    let estimate = job.estimate(&options).or_else(|_| job.estimate(&enough))?;
+    let admission = job.admit(&options);
     let explanation = args.explain.then(|| plan.explain(&options));
     if everywhere.json {
         let graphs = Graphs::new(&plan, &passes, args.task_graph);
@@ -52,7 +54,7 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
 
 /// Every task of the unfused graph.
 fn task_dot(job: &Job) -> Result<String, CliError> {
-    let sink = Some(job.store.output().array(0).spec().clone());
+    let sink = Some(job.stores()[0].output().array(0).spec().clone());
     let stage = Stage::new(&job.array, &StageOptions { sink, fusing: Fusing::None, ..StageOptions::default() });
     let tasks = Estimate::of(&stage).tasks;
     if tasks > MOST_DRAWN {

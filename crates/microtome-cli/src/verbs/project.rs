@@ -9,7 +9,7 @@ use crate::error::CliError;
 /// What is to be done.
 pub(super) fn job(args: &ProjectArgs) -> Result<Job, CliError> {
     job::check(&args.output, &args.store)?;
-    let array = job::source(&args.input, &args.source)?;
+    let array = job::source(&job::open(&args.input)?, &args.source)?;
     let array = project_as(&array, args.axis, args.method, args.dtype)?;
     Job::new(&args.input, &args.output, array, &args.store)
 }

@@ -18,7 +18,7 @@ pub(super) fn weights(sigma: f64, radius: u64) -> Vec<f64> {
 }
 
 /// e^−v for v from 0 up, within about one unit of the last place.
-fn exp_of_minus(v: f64) -> f64 {
+pub(crate) fn exp_of_minus(v: f64) -> f64 {
     // ln 2 in two parts, of which the first has so few bits that its products with small integers are exact.
     const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
     const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;

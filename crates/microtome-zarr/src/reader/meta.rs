@@ -191,9 +191,15 @@ fn v2(document: &Value) -> Result<ArrayMeta, Problem> {
         codecs: codecs.collect::<Result<_, Problem>>()?,
         shards: Vec::new(),
         keys: Keys { prefix: false, separator: separator(document.get("dimension_separator"), '.')? },
-        names: vec![None; shape.len()],
+        names: names(document, shape.len()),
         shape,
     })
+}
+
+/// The names of the axes.
+fn names(document: &Value, rank: usize) -> Vec<Option<String>> {
+    let names = document.get("dimension_names").and_then(Value::as_array);
+    names.map_or_else(|| vec![None; rank], |n| n.iter().map(|v| v.as_str().map(str::to_owned)).collect())
 }
 
 pub(super) fn unknown(name: &str, why: &str) -> Problem {
@@ -241,9 +247,7 @@ fn v3(document: &Value) -> Result<ArrayMeta, Problem> {
     if document.get("storage_transformers").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
         return Err(Problem::Unread("a storage transformer".to_owned()));
     }
-    let names = document.get("dimension_names").and_then(Value::as_array);
-    let names =
-        names.map_or_else(|| vec![None; shape.len()], |n| n.iter().map(|v| v.as_str().map(str::to_owned)).collect());
+    let names = names(document, shape.len());
     let Chain { order, big_endian, codecs, shards } = chain(document.get("codecs"), shape.len(), dtype)?;
     Ok(ArrayMeta {
         tile: shards.last().map_or_else(|| outer.clone(), |shard| shard.part.clone()),

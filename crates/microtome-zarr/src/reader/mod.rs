@@ -14,6 +14,7 @@ mod plate;
 mod scenes;
 mod series;
 mod store;
+mod survey;
 mod tile;
 mod tree;
 
@@ -21,6 +22,8 @@ use std::path::Path;
 
 use microtome_array::{ArrayError, Axis, PixelsMut, Region};
 use microtome_io::{ImageInfo, Limits, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
+
+pub use survey::{Member, Survey};
 
 use crate::codec::Shelf;
 use level::Level;
@@ -37,6 +40,7 @@ pub struct ZarrReader {
     digest: String,
     documents: Vec<(String, Identity)>,
     levels: Vec<Vec<Level>>,
+    groups: Vec<survey::Group>,
     cache: IndexCache,
     shelf: Shelf,
 }
@@ -77,9 +81,10 @@ pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
         scenes: found.scenes,
         ome_xml: series.xml,
     };
+    let groups = survey::groups(&tree);
     let (cache, shelf) = (IndexCache::default(), Shelf::default());
     let (digest, documents) = (tree.digest, tree.documents);
-    Ok(ZarrReader { root, info, digest, documents, levels: found.levels, cache, shelf })
+    Ok(ZarrReader { root, info, digest, documents, levels: found.levels, groups, cache, shelf })
 }
 
 impl Reader for ZarrReader {

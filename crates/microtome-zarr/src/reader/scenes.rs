@@ -154,6 +154,7 @@ impl Search<'_> {
             return;
         }
         let Some(document) = &node.array else { return };
+        let document = &with_names(document, &node.attributes);
         match self.level(&node.path, document, None, false) {
             Ok(level) => {
                 let levels = vec![level];
@@ -236,6 +237,18 @@ fn format(versions: &[String]) -> String {
         Some("") => "OME-Zarr".to_owned(),
         Some(version) => format!("OME-Zarr {version}"),
     }
+}
+
+/// The document of an array of Zarr v2, which has no names of axes, with those that xarray's attribute gives it.
+fn with_names(document: &Value, attributes: &Value) -> Value {
+    let mut named = document.clone();
+    let rank = |list: Option<&Value>| list.and_then(Value::as_array).map(Vec::len);
+    let names = attributes.get("_ARRAY_DIMENSIONS").filter(|_| document.get("dimension_names").is_none());
+    let names = names.filter(|names| rank(Some(names)) == rank(document.get("shape")));
+    if let (Some(names), Some(object)) = (names, named.as_object_mut()) {
+        object.insert("dimension_names".to_owned(), names.clone());
+    }
+    named
 }
 
 /// The axes of an array outside OME: by the dimension names of Zarr v3 where they tell which are Y and X, else by

@@ -16,6 +16,7 @@ use microtome_array::ChunkIndex;
 use microtome_io::{Durability, WriteError};
 
 use super::disk::sync_folder;
+use super::member::Member;
 use super::publish::Partial;
 
 /// Files or folders that are brought to the disk at a time.
@@ -31,10 +32,28 @@ pub(super) struct WholeFile {
     pub(super) file: File,
 }
 
+/// Where an output is built.
+#[derive(Debug)]
+pub(super) enum Site {
+    /// In a partial folder of its own.
+    Own(Partial),
+    /// In its place among several images that appear together.
+    Inside(Member),
+}
+
+impl Site {
+    pub(super) fn dir(&self) -> &Path {
+        match self {
+            Site::Own(partial) => partial.dir(),
+            Site::Inside(member) => member.folder(),
+        }
+    }
+}
+
 /// An output on its way, shared by its levels.
 #[derive(Debug, Default)]
 pub(super) struct Building {
-    begun: OnceLock<(Partial, Durability)>,
+    begun: OnceLock<(Site, Durability)>,
     whole: Mutex<HashMap<(usize, ChunkIndex), WholeFile>>,
     folders: Mutex<HashSet<PathBuf>>,
 }
@@ -61,12 +80,12 @@ fn at_once<T: Sync>(items: &[T], sync: impl Fn(&T) -> Result<(), WriteError> + S
 
 impl Building {
     /// Takes the place; false if there is one already.
-    pub(super) fn begin(&self, partial: Partial, durability: Durability) -> bool {
-        self.begun.set((partial, durability)).is_ok()
+    pub(super) fn begin(&self, site: Site, durability: Durability) -> bool {
+        self.begun.set((site, durability)).is_ok()
     }
 
-    pub(super) fn partial(&self) -> Option<&Partial> {
-        self.begun.get().map(|(partial, _)| partial)
+    pub(super) fn site(&self) -> Option<&Site> {
+        self.begun.get().map(|(site, _)| site)
     }
 
     /// Whether anything is waited for.
@@ -107,7 +126,7 @@ impl Building {
 
     /// Brings folders to the disk, and the folders above them that are not known to be there.
     fn sync_folders(&self, folders: &[&Path]) -> Result<(), WriteError> {
-        let Some(partial) = self.partial() else { return Ok(()) };
+        let Some(site) = self.site() else { return Ok(()) };
         let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MOST_FOLDERS {
             known.clear();
@@ -115,7 +134,7 @@ impl Building {
         let mut all: BTreeSet<&Path> = folders.iter().copied().collect();
         for folder in folders {
             let mut below = *folder;
-            while known.insert(below.to_owned()) && below != partial.dir() {
+            while known.insert(below.to_owned()) && below != site.dir() {
                 let Some(above) = below.parent() else { break };
                 all.insert(above);
                 below = above;

@@ -7,14 +7,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use microtome_io::{Completion, StoredUnit, WriteError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::disk;
 
 /// The folder of our own records in an output.
-const FOLDER: &str = ".microtome";
+pub(super) const FOLDER: &str = ".microtome";
 const RECORD: &str = "complete.json";
 const QUARANTINE: &str = "quarantine.json";
+const COLLECTION: &str = "collection.json";
 /// Version of the record's form.
 const FORMAT: u32 = 1;
 
@@ -106,6 +107,50 @@ fn record(output: &Path) -> Option<Record> {
 /// The plan of a finished output; `None` if it has no record that is understood.
 pub(super) fn plan(output: &Path) -> Option<String> {
     Some(record(output)?.plan)
+}
+
+/// What the record of a folder of several images says.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Collection {
+    format: u32,
+    /// Hash of all that decides its bytes.
+    pub(super) plan: String,
+    /// Whether it is whole: the record is there from the beginning.
+    pub(super) complete: bool,
+    /// The paths of its images, each with a record of its own.
+    images: Vec<String>,
+}
+
+/// Writes the record of a folder of several images.
+pub(super) fn write_collection(
+    output: &Path,
+    plan: &str,
+    images: &[String],
+    complete: bool,
+    sync: bool,
+) -> Result<(), WriteError> {
+    let folder = output.join(FOLDER);
+    std::fs::create_dir_all(&folder).map_err(|e| WriteError::os(&folder, "create", e))?;
+    let record = Collection { format: FORMAT, plan: plan.to_owned(), complete, images: images.to_vec() };
+    let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
+    let (path, new) = (folder.join(COLLECTION), folder.join(format!("{COLLECTION}.new")));
+    disk::write(&new, text.as_bytes(), sync)?;
+    disk::rename(&new, &path)?;
+    if sync { disk::sync_folder(&folder) } else { Ok(()) }
+}
+
+/// The record of a folder of several images.
+pub(super) fn collection(output: &Path) -> Option<Collection> {
+    let text = std::fs::read(output.join(FOLDER).join(COLLECTION)).ok()?;
+    serde_json::from_slice(&text).ok().filter(|record: &Collection| record.format == FORMAT)
+}
+
+/// The plan of a finished output, of one image or of several.
+pub(super) fn any_plan(output: &Path) -> Option<String> {
+    match collection(output) {
+        Some(record) => record.complete.then_some(record.plan),
+        None => plan(output),
+    }
 }
 
 /// The list of what is missing in a finished output; `None` if nothing is.

@@ -1,4 +1,4 @@
-//! The `zarr.json` of an output: the OME-Zarr 0.5 group and its arrays.
+//! The documents of an output: of its group and of its arrays, as OME-Zarr 0.5 in Zarr v3 or 0.4 in Zarr v2.
 //!
 //! *Invariant:* no clock, host, user or path goes in: equal plans give equal bytes.
 
@@ -7,22 +7,49 @@ use microtome_io::{Channel, Quantity};
 use serde_json::{Map, Value, json};
 
 use crate::layout::{Layout, folded};
-use crate::{Compression, OutputMeta};
+use crate::{Compression, LevelSpec, NgffVersion, OutputMeta};
 
+/// The axes as stored.
+const AXES: [&str; 5] = ["t", "c", "z", "y", "x"];
 /// Colours of channels that have none, in turn (one alone is white).
 const COLORS: [&str; 7] = ["00FF00", "FF00FF", "00FFFF", "FF0000", "0000FF", "FFFF00", "FFFFFF"];
 const SAMPLE_NAMES: [&str; 4] = ["R", "G", "B", "A"];
 const SAMPLE_COLORS: [&str; 4] = ["FF0000", "00FF00", "0000FF", "FFFFFF"];
 
-/// A level of an output: the folder of its array, and level-0 pixels per pixel.
+/// A level of an output: the folder of its array, and where its pixels lie.
 pub(super) struct Dataset<'a> {
     pub(super) path: &'a str,
-    pub(super) downsample: [f64; 6],
+    pub(super) level: &'a LevelSpec,
 }
 
-/// The group's document.
-pub(super) fn group(layout: &Layout, meta: &OutputMeta, datasets: &[Dataset<'_>]) -> Value {
-    let mut multiscale = Map::new();
+/// Documents of a group or an array: their names, in the order in which they are written.
+pub(super) type Documents = Vec<(&'static str, Value)>;
+
+/// The documents of a group with NGFF attributes. The last one makes the folder a group.
+pub(super) fn of_group(version: NgffVersion, ngff: Value) -> Documents {
+    match version {
+        NgffVersion::V05 => {
+            vec![("zarr.json", json!({"zarr_format": 3, "node_type": "group", "attributes": {"ome": ngff}}))]
+        }
+        NgffVersion::V04 => vec![(".zattrs", ngff), (".zgroup", json!({"zarr_format": 2}))],
+    }
+}
+
+/// The documents of an array, the one that describes it last.
+pub(super) fn of_array(version: NgffVersion, array: &Value) -> Documents {
+    match version {
+        NgffVersion::V05 => vec![("zarr.json", array.clone())],
+        // Zarr v2 has no names of axes; xarray's attribute is how they are said.
+        NgffVersion::V04 => vec![(".zattrs", json!({"_ARRAY_DIMENSIONS": AXES})), (".zarray", array.clone())],
+    }
+}
+
+/// The NGFF attributes of an image.
+pub(super) fn image(layout: &Layout, meta: &OutputMeta, datasets: &[Dataset<'_>]) -> Value {
+    let (version, mut multiscale) = (layout.version, Map::new());
+    if version == NgffVersion::V04 {
+        multiscale.insert("version".to_owned(), json!(version.name()));
+    }
     if !meta.name.is_empty() {
         multiscale.insert("name".to_owned(), json!(meta.name));
     }
@@ -35,13 +62,17 @@ pub(super) fn group(layout: &Layout, meta: &OutputMeta, datasets: &[Dataset<'_>]
         multiscale.insert("metadata".to_owned(), json!({"description": described, "method": method}));
     }
     let mut ome = Map::new();
-    ome.insert("version".to_owned(), json!("0.5"));
+    if version == NgffVersion::V05 {
+        ome.insert("version".to_owned(), json!(version.name()));
+    }
     ome.insert("multiscales".to_owned(), json!([multiscale]));
-    if let Some(window) = window(layout.array.dtype) {
-        ome.insert("omero".to_owned(), json!({"channels": channels(layout, &meta.channels, &window)}));
+    if !meta.label.is_null() {
+        ome.insert("image-label".to_owned(), meta.label.clone());
+    } else if let Some(window) = window(layout.array.dtype) {
+        ome.insert("omero".to_owned(), json!({"channels": channels(layout, meta, &window)}));
     }
     ome.insert("_creator".to_owned(), json!({"name": "microtome", "version": env!("CARGO_PKG_VERSION")}));
-    json!({"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}})
+    Value::Object(ome)
 }
 
 fn axes(meta: &OutputMeta) -> Value {
@@ -63,15 +94,14 @@ fn axes(meta: &OutputMeta) -> Value {
     ])
 }
 
-/// Where a level's pixels lie: their distance, and the middle of the block that the first of them stands for.
+/// Where a level's pixels lie: their distance, and the middle of the first of them.
 fn dataset(dataset: &Dataset<'_>, meta: &OutputMeta) -> Value {
     let sizes = [time(meta.time_increment.as_ref()), None, meta.pixel_size.z, meta.pixel_size.y, meta.pixel_size.x];
     let known = |size: Option<f64>| size.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(1.0);
-    let each = || sizes.iter().zip(dataset.downsample).map(|(&size, down)| (known(size), down));
-    let scale: Vec<f64> = each().map(|(size, down)| size * down).collect();
-    let mut transformations = vec![json!({"type": "scale", "scale": scale})];
-    if dataset.downsample != [1.0; 6] {
-        let translation: Vec<f64> = each().map(|(size, down)| size * (down - 1.0) / 2.0).collect();
+    let times = |of: [f64; 6]| sizes.iter().zip(of).map(|(&size, n)| known(size) * n).collect::<Vec<f64>>();
+    let mut transformations = vec![json!({"type": "scale", "scale": times(dataset.level.downsample)})];
+    if dataset.level.downsample != [1.0; 6] {
+        let translation = times(dataset.level.origin);
         transformations.push(json!({"type": "translation", "translation": translation}));
     }
     json!({"path": dataset.path, "coordinateTransformations": transformations})
@@ -94,12 +124,13 @@ fn window(dtype: PixelType) -> Option<Value> {
 }
 
 /// One entry for each stored channel: the samples of a channel follow each other as channels of their own.
-fn channels(layout: &Layout, named: &[Channel], window: &Value) -> Vec<Value> {
+fn channels(layout: &Layout, meta: &OutputMeta, whole: &Value) -> Vec<Value> {
     let count = layout.array.shape.get(Axis::C);
     let samples = layout.array.shape.get(Axis::S);
     let mut out = Vec::new();
     for c in 0..count {
-        let channel = named.get(c as usize).cloned().unwrap_or_default();
+        let channel = meta.channels.get(c as usize).cloned().unwrap_or_default();
+        let window = meta.windows.get(c as usize).filter(|window| !window.is_null()).unwrap_or(whole);
         for s in 0..samples {
             let (label, color) = if samples > 1 {
                 sample(&channel, s as usize, count > 1)
@@ -131,9 +162,39 @@ fn sample(channel: &Channel, at: usize, several: bool) -> (String, String) {
 
 /// The array's document.
 pub(super) fn array(layout: &Layout, compression: Compression) -> Value {
+    match layout.version {
+        NgffVersion::V05 => array_v3(layout, compression),
+        NgffVersion::V04 => array_v2(layout, compression),
+    }
+}
+
+fn array_v2(layout: &Layout, compression: Compression) -> Value {
+    let dtype = layout.array.dtype;
+    let kind = match dtype {
+        PixelType::Bool => 'b',
+        _ if dtype.is_complex() => 'c',
+        _ if dtype.is_float() => 'f',
+        _ if dtype.is_signed_integer() => 'i',
+        _ => 'u',
+    };
+    let order = if dtype.size() == 1 { '|' } else { '<' };
+    json!({
+        "zarr_format": 2,
+        "shape": folded(&layout.array.shape),
+        "chunks": folded(&layout.chunk),
+        "dtype": format!("{order}{kind}{}", dtype.size()),
+        "fill_value": fill_value(dtype),
+        "order": "C",
+        "filters": null,
+        "compressor": compression.metadata(dtype.size(), layout.version),
+        "dimension_separator": "/",
+    })
+}
+
+fn array_v3(layout: &Layout, compression: Compression) -> Value {
     let dtype = layout.array.dtype;
     let mut inner = vec![bytes_codec(dtype)];
-    inner.extend(compression.codec(dtype.size()).map(|(_, json)| json));
+    inner.extend(compression.metadata(dtype.size(), layout.version));
     let codecs = match layout.shard {
         None => json!(inner),
         Some(_) => json!([{"name": "sharding_indexed", "configuration": {
@@ -153,7 +214,7 @@ pub(super) fn array(layout: &Layout, compression: Compression) -> Value {
         "fill_value": fill_value(dtype),
         "codecs": codecs,
         "attributes": {},
-        "dimension_names": ["t", "c", "z", "y", "x"],
+        "dimension_names": AXES,
         "storage_transformers": [],
     })
 }

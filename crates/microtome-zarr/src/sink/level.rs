@@ -52,7 +52,7 @@ impl ZarrLevel {
         Ok(ZarrLevel {
             number,
             spec: SinkSpec { array, units, part: layout.chunk },
-            codec: options.compression.codec(array.dtype.size()).map(|(codec, _)| codec),
+            codec: options.compression.codec(array.dtype.size()),
             shelf: Shelf::default(),
             document: document::array(&layout, options.compression),
             building: Arc::clone(building),
@@ -69,14 +69,14 @@ impl ZarrLevel {
     /// Its folder, once there is one.
     pub(super) fn folder(&self) -> Result<PathBuf, WriteError> {
         let why = "it is not prepared: a bug in the caller".to_owned();
-        let partial = self.building.partial();
-        let partial = partial.ok_or_else(|| WriteError::Unsupported { path: self.out.clone(), why })?;
-        Ok(partial.dir().join(self.name()))
+        let site = self.building.site();
+        let site = site.ok_or_else(|| WriteError::Unsupported { path: self.out.clone(), why })?;
+        Ok(site.dir().join(self.name()))
     }
 
     /// Whether the file of a unit is as its receipt says. A unit that is all fill value has none.
     pub(super) fn check(&self, receipt: &Receipt, how: Check) -> Result<bool, WriteError> {
-        let path = self.folder()?.join(Layout::key(&receipt.unit));
+        let path = self.folder()?.join(self.layout.key(&receipt.unit));
         let os = |e| WriteError::os(&path, "look at", e);
         let found = disk::found(&path).map_err(os)?;
         let Some(found) = found else { return Ok(receipt.stored_bytes == 0) };
@@ -91,7 +91,7 @@ impl ZarrLevel {
 
     /// Removes the file of a unit that has none.
     pub(super) fn clear(&self, unit: &ChunkIndex) -> Result<(), WriteError> {
-        disk::remove(&self.folder()?.join(Layout::key(unit)))
+        disk::remove(&self.folder()?.join(self.layout.key(unit)))
     }
 }
 
@@ -126,7 +126,7 @@ impl Sink for ZarrLevel {
         unit: ChunkIndex,
         context: &WriteContext<'a>,
     ) -> Result<Box<dyn UnitWriter + 'a>, WriteError> {
-        let path = self.folder()?.join(Layout::key(&unit));
+        let path = self.folder()?.join(self.layout.key(&unit));
         let unit = ZarrUnit::new(self, unit, UnitFile::new(path.clone()), context.pool);
         Ok(Box::new(unit.map_err(|source| WriteError::Array { path, source })?))
     }

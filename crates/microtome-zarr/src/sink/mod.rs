@@ -1,14 +1,17 @@
-//! The output: one image as OME-Zarr 0.5, at one or several levels, sharded or not.
+//! The output: one image as OME-Zarr 0.5 or 0.4, at one or several levels, sharded or not.
 //!
 //! *Invariant:* the document that makes the folder an image is written last, in a folder that gets its name after it.
 
 mod building;
+mod collection;
 pub(crate) mod complete;
 pub(crate) mod disk;
 mod document;
 mod file;
 mod level;
+mod member;
 mod publish;
+mod records;
 mod reopen;
 mod scratch;
 mod unit;
@@ -20,21 +23,25 @@ use microtome_array::Axis;
 use microtome_io::{Check, Completion, Output, Prepare, ReadError, Reader, Receipt, Sink, Standing, WriteError};
 use serde_json::{Value, json};
 
-use self::building::Building;
+pub use self::collection::{ZarrCollection, create_member};
+
+use self::building::{Building, Site};
 use self::document::Dataset;
 use self::level::ZarrLevel;
+use self::member::Member;
 use self::publish::Place;
+use self::records::Records;
 use crate::{LevelSpec, OutputMeta, ZarrOptions};
 
-/// The document of a group or an array.
-const DOCUMENT: &str = "zarr.json";
-
-/// An OME-Zarr 0.5 image being written.
+/// An OME-Zarr image being written.
 #[derive(Debug)]
 pub struct ZarrOutput {
     place: Place,
+    /// Its place if it is one of several images.
+    member: Option<Member>,
     levels: Vec<ZarrLevel>,
     group: Value,
+    records: Records,
     building: Arc<Building>,
 }
 
@@ -88,11 +95,11 @@ pub fn create(
     let made = made.map(|(n, level)| ZarrLevel::new(path.to_owned(), n, level, options, &building));
     let made = made.collect::<Result<Vec<_>, _>>().map_err(refused)?;
     let names: Vec<String> = made.iter().map(ZarrLevel::name).collect();
-    let datasets: Vec<Dataset<'_>> =
-        names.iter().zip(levels).map(|(path, level)| Dataset { path, downsample: level.downsample }).collect();
-    let group = document::group(&made[0].layout, meta, &datasets);
+    let datasets: Vec<Dataset<'_>> = names.iter().zip(levels).map(|(path, level)| Dataset { path, level }).collect();
+    let group = document::image(&made[0].layout, meta, &datasets);
     let place = Place { out: path.to_owned(), overwrite: options.overwrite };
-    Ok(ZarrOutput { place, levels: made, group, building })
+    let records = Records::new(meta, options.version);
+    Ok(ZarrOutput { place, member: None, levels: made, group, records, building })
 }
 
 /// Why levels do not belong together.
@@ -115,8 +122,14 @@ impl ZarrOutput {
         WriteError::Unsupported { path: self.place.out.clone(), why: format!("{why}: a bug in the caller") }
     }
 
-    fn partial(&self) -> Result<&publish::Partial, WriteError> {
-        self.building.partial().ok_or_else(|| self.misused("it is not prepared"))
+    fn site(&self) -> Result<&Site, WriteError> {
+        self.building.site().ok_or_else(|| self.misused("it is not prepared"))
+    }
+
+    fn write(&self, folder: &Path, documents: &document::Documents) -> Result<(), WriteError> {
+        documents.iter().try_for_each(|(name, document)| {
+            disk::write(&folder.join(name), document::text(document).as_bytes(), self.building.syncs())
+        })
     }
 
     /// The folders and documents of levels, which are there before their units so that they can be read back.
@@ -124,8 +137,7 @@ impl ZarrOutput {
         for level in &self.levels {
             let folder = level.folder()?;
             std::fs::create_dir_all(&folder).map_err(|e| WriteError::os(&folder, "create", e))?;
-            let text = document::text(&level.document);
-            disk::write(&folder.join(DOCUMENT), text.as_bytes(), self.building.syncs())?;
+            self.write(&folder, &document::of_array(level.layout.version, &level.document))?;
             if self.building.syncs() {
                 disk::sync_folder(&folder)?;
             }
@@ -149,25 +161,46 @@ impl Output for ZarrOutput {
 
     fn parameters(&self) -> Value {
         let arrays: Vec<&Value> = self.levels.iter().map(|level| &level.document).collect();
-        json!({"sink": "ome-zarr", "group": self.group, "arrays": arrays})
+        let group = document::of_group(self.levels[0].layout.version, self.group.clone());
+        let group = group.first().map(|(_, document)| document);
+        json!({"sink": "ome-zarr", "group": group, "arrays": arrays, "records": self.records.parameters()})
     }
 
     fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
-        self.place.look(plan, resume)
+        match &self.member {
+            Some(member) => member.look(plan, resume),
+            None => self.place.look(plan, resume),
+        }
     }
 
     fn journal(&self, plan: &str) -> Option<PathBuf> {
-        self.place.journal(plan).ok()
+        match &self.member {
+            Some(member) => Some(member.journal()),
+            None => self.place.journal(plan).ok(),
+        }
     }
 
     fn prepare(&self, how: &Prepare<'_>) -> Result<Standing, WriteError> {
-        let standing = self.place.look(how.plan, how.resume)?;
-        if standing == Standing::Finished {
-            self.place.clear(how.plan)?;
-            return Ok(standing);
-        }
-        let (partial, standing) = self.place.begin(how.plan, standing)?;
-        if !self.building.begin(partial, how.durability) {
+        let standing = self.look(how.plan, how.resume)?;
+        let (site, standing) = match &self.member {
+            Some(member) if standing == Standing::Finished => {
+                member.end(false)?;
+                return Ok(standing);
+            }
+            Some(member) => {
+                member.begin(standing)?;
+                (Site::Inside(Member { dir: member.folder().to_owned() }), standing)
+            }
+            None if standing == Standing::Finished => {
+                self.place.clear(how.plan)?;
+                return Ok(standing);
+            }
+            None => {
+                let (partial, standing) = self.place.begin(how.plan, standing)?;
+                (Site::Own(partial), standing)
+            }
+        };
+        if !self.building.begin(site, how.durability) {
             return Err(self.misused("it is prepared twice"));
         }
         self.write_levels()?;
@@ -196,10 +229,21 @@ impl Output for ZarrOutput {
     }
 
     fn finish(&self, completion: &Completion<'_>) -> Result<(), WriteError> {
-        let (partial, syncs) = (self.partial()?, self.building.syncs());
-        complete::write(partial.dir(), completion, syncs)?;
-        disk::write(&partial.dir().join(DOCUMENT), document::text(&self.group).as_bytes(), syncs)?;
-        partial.publish(syncs)
+        let (site, syncs) = (self.site()?, self.building.syncs());
+        let documents = document::of_group(self.levels[0].layout.version, self.group.clone());
+        self.records.write(site.dir(), completion.plan, syncs)?;
+        match site {
+            Site::Own(partial) => {
+                complete::write(partial.dir(), completion, syncs)?;
+                self.write(partial.dir(), &documents)?;
+                partial.publish(syncs)
+            }
+            Site::Inside(member) => {
+                self.write(member.folder(), &documents)?;
+                complete::write(member.folder(), completion, syncs)?;
+                member.end(syncs)
+            }
+        }
     }
 
     fn quarantine(&self) -> Result<Option<String>, WriteError> {
@@ -207,8 +251,14 @@ impl Output for ZarrOutput {
     }
 
     fn abandon(&self) {
-        if let Some(partial) = self.building.partial() {
-            partial.abandon();
+        match self.building.site() {
+            Some(Site::Own(partial)) => partial.abandon(),
+            Some(Site::Inside(member)) => {
+                if let Err(error) = member.wipe() {
+                    tracing::warn!(%error, "an unfinished image could not be removed");
+                }
+            }
+            None => {}
         }
     }
 }

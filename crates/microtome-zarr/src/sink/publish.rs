@@ -1,4 +1,4 @@
-//! The place of an output: its partial folder, what else may stand there, and the rename that publishes it.
+//! The place of an output of its own: its partial folder, what else may stand there, and the rename that publishes it.
 //!
 //! *Invariant:* nothing stands under the output's name until all of it does; what is replaced is removed last; only what is
 //! a Zarr, a file or an empty folder is ever replaced.
@@ -11,14 +11,16 @@ use microtome_io::{Standing, WriteError};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::complete;
 use super::disk::{self, remove, rename, sync_folder};
 use super::file::is_temporary;
-use super::{DOCUMENT, complete};
 
 /// Length of the plan hash in the name of a partial output.
 const HASH: usize = 12;
 /// How the name of a journal ends, behind that of its partial output.
 const JOURNAL: &str = ".journal";
+/// How the name of a lock ends; that of the first of several images lies beside the partial folder.
+const LOCK: &str = ".lock";
 
 /// Where an output is to stand, and whether what is there may be replaced.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Place {
     pub(super) fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
         let ours = self.partial(plan)?;
         if resume {
-            match complete::plan(&self.out) {
+            match complete::any_plan(&self.out) {
                 Some(found) if found == plan => return Ok(Standing::Finished),
                 Some(_) if !self.overwrite => return Err(WriteError::OtherPlan { path: self.out.clone() }),
                 _ => {}
@@ -195,14 +197,16 @@ fn is_itself_zarr(folder: &Path) -> bool {
 
 /// Whether a partial folder holds an output that was being replaced when its run was killed, and not what replaces it.
 fn is_replaced(partial: &Path, plan: &str) -> bool {
-    partial.join(DOCUMENT).is_file() && complete::plan(partial).as_deref() != Some(plan)
+    let ours = complete::collection(partial).map(|record| record.plan).or_else(|| complete::plan(partial));
+    is_itself_zarr(partial) && ours.as_deref() != Some(plan)
 }
 
 /// Every unfinished output of this name, in order.
 fn unfinished(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
     let found = entries(out)?.into_iter();
     // A journal is one also while it is written, under the name `….journal.new`.
-    Ok(found.filter(|(_, suffix)| !suffix.contains(JOURNAL)).map(|(path, _)| path).collect())
+    let beside = |suffix: &str| suffix.contains(JOURNAL) || suffix.ends_with(LOCK);
+    Ok(found.filter(|(_, suffix)| !beside(suffix)).map(|(path, _)| path).collect())
 }
 
 /// Every unfinished output of this name and every journal, in order.
@@ -227,7 +231,7 @@ fn entries(out: &Path) -> Result<Vec<(PathBuf, String)>, WriteError> {
 }
 
 /// Removes the files that were being written when a partial folder was left.
-fn sweep(dir: &Path) -> Result<(), WriteError> {
+pub(super) fn sweep(dir: &Path) -> Result<(), WriteError> {
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).map_err(|e| WriteError::os(&folder, "list", e))? {

@@ -1,0 +1,222 @@
+//! Several scenes of a Zarr folder that are written together: an image with its labels, a plate, a folder of bioformats2raw.
+//!
+//! One lock keeps the whole; each image has a journal and a completion record of its own. So a run that goes on passes over
+//! finished images at the price of one small file each and reads one journal, however many wells there are.
+//!
+//! *Invariant:* the folder gets its name when every scene in it is whole.
+
+use std::path::{Path, PathBuf};
+
+use microtome_exec::{Lock, Resume, RunError, RunOptions, RunReport};
+use microtome_graph::{Estimate, GraphError, LazyArray};
+use microtome_io::{Durability, Limits, ReadError, SceneInfo, SceneKind, Standing, WriteError};
+use microtome_zarr::{OutputMeta, Survey, ZarrCollection};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{Image, Store, StoreOptions};
+
+/// A scene that is written, with what its group says of it.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The path of its group in the output; empty for the output itself.
+    pub path: String,
+    /// Its pixels.
+    pub array: LazyArray,
+    /// Its description.
+    pub scene: SceneInfo,
+    /// NGFF's `image-label` as found, `null` for an image.
+    pub label: Value,
+    /// The ranges that a viewer shows, a channel each; `null` where none is stated.
+    pub windows: Vec<Value>,
+}
+
+impl Part {
+    /// What the output says of it.
+    pub(crate) fn meta(&self, options: &StoreOptions) -> OutputMeta {
+        let same_type = self
+            .array
+            .reader()
+            .is_some_and(|(reader, at, _)| reader.level(at).is_ok_and(|(scene, _)| scene.dtype == self.array.dtype()));
+        // A label is one by its `image-label`, also where nothing more is said of it.
+        let says = if self.label.is_object() { self.label.clone() } else { json!({}) };
+        let label = match self.scene.kind {
+            SceneKind::Label => {
+                Survey::in_version(&json!({"image-label": says}), options.zarr.version)["image-label"].take()
+            }
+            SceneKind::Image => Value::Null,
+        };
+        let windows = if same_type { self.windows.clone() } else { Vec::new() };
+        OutputMeta { label, windows, ..OutputMeta::from(&self.scene) }
+    }
+
+    /// The options that suit it: a way to make levels of images that does not suit labels is not meant for them.
+    pub(crate) fn options(&self, options: &StoreOptions) -> StoreOptions {
+        let fits = options.method(self.scene.kind).is_ok();
+        StoreOptions { downsample: options.downsample.filter(|_| fits), ..options.clone() }
+    }
+}
+
+/// The images of a Zarr folder, each with its group; `None` for other formats.
+///
+/// # Errors
+/// [`ReadError`] if it cannot be opened again. The inner error says why its scenes cannot be told apart by their groups.
+pub fn survey(image: &Image) -> Result<Option<Result<Survey, String>>, ReadError> {
+    let path = &image.info().path;
+    if !(path.is_dir() && microtome_zarr::is_zarr(path)) {
+        return Ok(None);
+    }
+    Ok(Some(microtome_zarr::open(path, &Limits::default())?.survey()))
+}
+
+/// Scenes with the place that they are to be stored at together.
+#[derive(Debug)]
+pub struct Collection {
+    parts: Vec<Part>,
+    options: StoreOptions,
+    output: ZarrCollection,
+    /// A store for each, for what is asked before the run.
+    stores: Vec<Store>,
+}
+
+impl Collection {
+    /// Scenes that are to be stored together, with what the groups say that hold them, and the OME-XML of all of them.
+    ///
+    /// # Errors
+    /// [`WriteError`] if the output cannot hold one of them, or their folders would lie in each other's way.
+    pub fn of(
+        path: &Path,
+        parts: Vec<Part>,
+        groups: &[(String, Value)],
+        ome_xml: Option<String>,
+        options: &StoreOptions,
+    ) -> Result<Collection, WriteError> {
+        let none = || parts.is_empty().then(|| "it would hold no image".to_owned());
+        if let Some(why) = none().or_else(|| in_the_way(&parts)) {
+            return Err(WriteError::Unsupported { path: path.to_owned(), why });
+        }
+        let version = options.zarr.version;
+        let groups = groups.iter().map(|(path, says)| (path.clone(), Survey::in_version(says, version))).collect();
+        let output = ZarrCollection::new(path, &options.zarr, groups, ome_xml);
+        let stores = parts.iter().map(|part| Store::inside(part, &path.join(&part.path), options));
+        let stores = stores.collect::<Result<_, _>>()?;
+        Ok(Collection { parts, options: options.clone(), output, stores })
+    }
+
+    /// Where it goes.
+    pub fn path(&self) -> &Path {
+        self.output.path()
+    }
+
+    /// The scenes, each as it would be stored alone.
+    pub fn stores(&self) -> &[Store] {
+        &self.stores
+    }
+
+    /// Hash of all that decides its bytes.
+    pub fn hash_for(&self, options: &RunOptions) -> String {
+        let each = self.parts.iter().zip(&self.stores);
+        let images: Vec<_> = each.map(|(part, store)| json!([part.path, store.plan().hash_for(options)])).collect();
+        let all = json!({"collection": self.output.parameters(), "images": images});
+        format!("{:x}", Sha256::digest(all.to_string().as_bytes()))
+    }
+
+    /// What [`run`](Collection::run) would begin with; refuses what stands in its way. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`WriteError`] naming it.
+    pub fn check(&self, options: &RunOptions) -> Result<Standing, WriteError> {
+        self.output.look(&self.hash_for(options), options.resume != Resume::No)
+    }
+
+    /// The exact counts and sizes of a run, or why it is refused.
+    ///
+    /// # Errors
+    /// [`GraphError::Memory`] if one of the scenes does not fit the budget.
+    pub fn estimate(&self, options: &RunOptions) -> Result<Estimate, GraphError> {
+        let first = self.stores[0].estimate(options)?;
+        self.stores[1..].iter().try_fold(first, |sum, store| Ok(sum.then(store.estimate(options)?)))
+    }
+
+    /// Computes and stores every scene; the output appears under its name when all are whole.
+    ///
+    /// # Errors
+    /// As [`Store::run`].
+    pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
+        let _lock = Lock::take(self.path())?;
+        let hash = self.hash_for(options);
+        let standing = self.output.look(&hash, options.resume != Resume::No)?;
+        if standing == Standing::Finished {
+            self.output.clear(&hash)?;
+            return self.finished(options);
+        }
+        self.stores.iter().try_for_each(|store| store.plan().admit(options).map(drop))?;
+        let images: Vec<String> = self.parts.iter().map(|part| part.path.clone()).collect();
+        let building = self.output.begin(&hash, standing, &images, options.durability != Durability::None)?;
+        let resume = if standing == Standing::Unfinished { options.resume } else { Resume::No };
+        match self.each(building.dir(), &RunOptions { resume, ..options.clone() }) {
+            Ok(report) => building.finish().map(|()| report.clone()).map_err(|e| self.kept(e.into(), done(&report))),
+            Err((error, 0)) => {
+                building.abandon();
+                Err(error)
+            }
+            Err((error, kept)) => Err(self.kept(error, kept)),
+        }
+    }
+
+    /// The report of a collection that is finished: each scene says so of itself.
+    fn finished(&self, options: &RunOptions) -> Result<RunReport, RunError> {
+        let options = RunOptions { resume: Resume::Yes, ..options.clone() };
+        for store in &self.stores {
+            if store.check(&options)? != Standing::Finished {
+                return Err(WriteError::OtherPlan { path: store.path().to_owned() }.into());
+            }
+        }
+        self.each(self.path(), &options).map_err(|(error, _)| error)
+    }
+
+    /// Runs every scene into its folder below `dir`; an error comes with the write units that are kept.
+    fn each(&self, dir: &Path, options: &RunOptions) -> Result<RunReport, (RunError, u64)> {
+        let mut report = RunReport::default();
+        for part in &self.parts {
+            let dir: PathBuf = if part.path.is_empty() { dir.to_owned() } else { dir.join(&part.path) };
+            let run = Store::inside(part, &dir, &self.options).map_err(RunError::from).and_then(|s| s.run(options));
+            report = match run {
+                Ok(next) => report.and(next),
+                Err(RunError::Kept { error, kept, .. }) => return Err((*error, done(&report) + kept)),
+                Err(error) => return Err((error, done(&report))),
+            };
+        }
+        Ok(report)
+    }
+
+    fn kept(&self, error: RunError, kept: u64) -> RunError {
+        let units = |store: &Store| {
+            (0..store.output().arrays()).map(|n| store.output().array(n).spec().units.count()).sum::<u64>()
+        };
+        RunError::Kept { error: Box::new(error), kept, total: self.stores.iter().map(units).sum() }
+    }
+}
+
+fn done(report: &RunReport) -> u64 {
+    report.units_written + report.units_resumed
+}
+
+/// Why the folder of a scene would lie where another one has a level.
+fn in_the_way(parts: &[Part]) -> Option<String> {
+    let below = |outer: &Part, inner: &Part| {
+        let rest = if outer.path.is_empty() {
+            Some(&inner.path[..])
+        } else {
+            inner.path.strip_prefix(&format!("{}/", outer.path))
+        };
+        rest.is_some_and(|rest| {
+            rest.split('/').next().is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()))
+        })
+    };
+    let pair =
+        parts.iter().find_map(|outer| parts.iter().find(|inner| below(outer, inner)).map(|inner| (outer, inner)));
+    pair.map(|(outer, inner)| {
+        format!("the image {:?} lies where a level of {:?} would; choose one with --scene", inner.path, outer.path)
+    })
+}
