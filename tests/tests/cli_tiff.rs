@@ -3,10 +3,10 @@
 
 mod cli;
 
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use cli::resumed::{Subject, ended, has_strace, is_deep, was_killed, whole};
+use cli::resumed::{Subject, ended, has_strace, is_deep, records, was_killed, whole};
 use cli::{Bench, Ran};
 use serde_json::{Value, json};
 
@@ -112,6 +112,22 @@ fn equal_commands_write_equal_bytes_however_they_run() {
 }
 
 #[test]
+fn levels_made_in_several_passes_lie_where_those_made_in_one_do() {
+    let Some(bench) = Bench::new() else { return };
+    let line = "convert fixtures/cells.ome.tif OUT --levels 5 --chunk-shape 1,1,1,32,32 --compression none \
+                --chunk-dims 8KiB --threads 1";
+    let mut files = Vec::new();
+    for (memory, passes) in [("30KiB", 2), ("60KiB", 2), ("1MiB", 1)] {
+        let out = format!("{memory}.ome.tif");
+        let line = format!("{} --memory {memory}", line.replace("OUT", &out));
+        assert_eq!(bench.json(&format!("plan {line}"))["passes"].as_array().unwrap().len(), passes, "{memory}");
+        bench.text(&line);
+        files.push(whole(&bench.path(&out)));
+    }
+    assert!(files[0] == files[2] && files[1] == files[2]);
+}
+
+#[test]
 fn a_finished_file_is_known_again_refused_or_replaced() {
     let Some(bench) = Bench::new() else { return };
     let line = "project fixtures/cells.ome.tif out.tif --axis z";
@@ -162,6 +178,40 @@ fn what_cannot_be_read_is_listed_in_the_file_and_told_again() {
     for threads in ["1", "7"] {
         assert_eq!(run(&["--overwrite", "--threads", threads]), listed);
         assert!(whole(&bench.path("out.ome.tif")) == gold, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_run_with_bad_planes_that_was_killed_ends_with_the_bytes_and_the_list_of_one_that_was_not() {
+    let Some(bench) = Bench::new() else { return };
+    let mut bytes = std::fs::read(bench.path("fixtures/cells.ome.tif")).unwrap();
+    let late = bytes.len() * 3 / 4;
+    bytes[late..late + 4000].fill(0xff);
+    std::fs::write(bench.path("bad.ome.tif"), bytes).unwrap();
+    std::fs::create_dir(bench.path("work")).unwrap();
+    let words = |out: &str| format!("convert bad.ome.tif {out} {MANY} --on-error quarantine --durability unit --json");
+    let run = |line: String| {
+        let ran = bench.run(&line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()
+    };
+    let gold = run(words("gold.ome.tif"));
+    let journal = format!("work/out.ome.tif.partial-{}.journal", &text(&gold["plan_hash"])[..12]);
+    // Before the bad plane is come to, and after.
+    for units in [5, 400] {
+        let line = words("work/out.ome.tif");
+        let mut command = bench.command(&line.split_whitespace().collect::<Vec<_>>());
+        let mut child = command.args(["--threads", "1"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while records(&bench.path(&journal)) < units {
+            assert!(child.try_wait().unwrap().is_none(), "it is killed before its end");
+            std::thread::yield_now();
+        }
+        kill(child);
+        let report = run(words("work/out.ome.tif --resume"));
+        assert!(report["units"]["resumed"].as_u64().unwrap() >= 5, "{report}");
+        assert_eq!(report["quarantine"], gold["quarantine"]);
+        assert!(whole(&bench.path("work/out.ome.tif")) == whole(&bench.path("gold.ome.tif")), "after {units} units");
+        std::fs::remove_file(bench.path("work/out.ome.tif")).unwrap();
     }
 }
 
