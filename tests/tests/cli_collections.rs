@@ -50,7 +50,7 @@ fn a_scene_that_is_named_takes_its_labels_along() {
     assert!(!bench.path("field.ome.zarr/A").exists() && bench.path("field.ome.zarr/labels/nuclei").exists());
     let ran = bench.run(&["convert", &input, "part.ome.zarr", "--region", "y=0:10"]);
     assert_eq!(ran.code, 2, "several scenes and none named: {}", ran.stderr);
-    assert!(ran.stderr.contains("5 scenes; say which with --scene: 0 (A/1 0)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("5 scenes; say which with --scene: 0 (A/1/0)"), "{}", ran.stderr);
     let ran = bench.run(&["convert", &input, "part.ome.zarr", "--scene", "A/1/0", "--region", "y=0:10"]);
     assert!(ran.code == 0 && ran.stderr.contains("has labels, which are left out"), "{}", ran.stderr);
 }

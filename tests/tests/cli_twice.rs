@@ -35,7 +35,9 @@ fn interrupt(child: &Child, signal: &str) {
 fn the_second_request_to_stop_ends_a_run_at_once() {
     let Some(bench) = Bench::new() else { return };
     assert!(command(&bench, "gold.ome.zarr", "").status().unwrap().success());
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    let mut tries = 0;
+    let mut left = vec![("TERM", 143), ("INT", 130)];
+    while let Some(&(signal, code)) = left.last() {
         let mut child = command(&bench, "out.ome.zarr", "").spawn().unwrap();
         let journal = || {
             let entries = std::fs::read_dir(bench.path("")).unwrap().map(|entry| entry.unwrap().path());
@@ -46,8 +48,16 @@ fn the_second_request_to_stop_ends_a_run_at_once() {
             std::thread::sleep(Duration::from_millis(2));
         }
         interrupt(&child, signal);
-        std::thread::sleep(Duration::from_millis(50));
-        assert!(child.try_wait().unwrap().is_none(), "{signal}: the first one lets the unit be finished");
+        std::thread::sleep(Duration::from_millis(20));
+        if child.try_wait().unwrap().is_some() {
+            // The unit under way was nearly finished: the first request ended the run by itself.
+            tries += 1;
+            assert!(tries < 20, "{signal}: the first one lets no unit be finished");
+            let _ = std::fs::remove_dir_all(bench.path("out.ome.zarr"));
+            assert!(command(&bench, "out.ome.zarr", "--overwrite").status().unwrap().success());
+            std::fs::remove_dir_all(bench.path("out.ome.zarr")).unwrap();
+            continue;
+        }
         let start = Instant::now();
         interrupt(&child, signal);
         let status = child.wait().unwrap();
@@ -58,5 +68,6 @@ fn the_second_request_to_stop_ends_a_run_at_once() {
         assert!(command(&bench, "out.ome.zarr", "--resume").status().unwrap().success());
         assert!(tree(&bench.path("out.ome.zarr")) == tree(&bench.path("gold.ome.zarr")), "{signal}: the same bytes");
         std::fs::remove_dir_all(bench.path("out.ome.zarr")).unwrap();
+        left.pop();
     }
 }

@@ -125,6 +125,14 @@ impl Pyramid<'_> {
                 } else {
                     self.pass(&source, first..end, options).ok().filter(|pass| !shares_levels(pass))?
                 };
+                let limit = (end < self.count()).then(|| match self.pass(&source, first..end + 1, options) {
+                    Err(GraphError::Memory { needed, .. }) => PassLimit::Memory { needed },
+                    Ok(more) if more.admission.slots < pass.admission.slots => {
+                        PassLimit::Slots { slots: more.admission.slots }
+                    }
+                    _ => PassLimit::Sharing,
+                });
+                let pass = Pass { limit, ..pass };
                 Some(std::iter::once(pass).chain(after.iter().cloned()).collect())
             });
         }

@@ -84,6 +84,9 @@ fn part(image: &Image, args: &ConvertArgs, member: &Member) -> Result<Part, CliE
     let is_image = scene.info().kind == SceneKind::Image;
     let array = if is_image { cast(array, args)? } else { array };
     let mut info = describe(&array).unwrap_or_else(|| scene.info().clone());
+    if !member.name.is_empty() {
+        info.name.clone_from(&member.name);
+    }
     let naming = args.store.naming();
     // Names are of the channels of images.
     let naming = if is_image { naming } else { microtome::Naming { channels: None, ..naming } };

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::ZarrReader;
+use super::store::join;
 use super::tree::{Node, Tree};
 use crate::NgffVersion;
 
@@ -18,6 +19,8 @@ pub struct Member {
     pub scene: usize,
     /// The path of its group; empty for the folder itself.
     pub path: String,
+    /// The name that its multiscales give it; empty without one.
+    pub name: String,
     /// What a label says of itself: NGFF's `image-label`; `null` for an image.
     pub label: Value,
     /// The ranges that a viewer shows, a channel each, `null` where none is stated.
@@ -79,7 +82,8 @@ impl Group {
         let channels = self.attributes.pointer("/omero/channels").and_then(Value::as_array);
         let windows = channels.into_iter().flatten().map(|c| c.get("window").cloned().unwrap_or_default());
         let label = self.attributes.get("image-label").cloned().unwrap_or_default();
-        Member { scene, path: self.path.clone(), label, windows: windows.collect() }
+        let name = self.attributes.pointer("/multiscales/0/name").and_then(Value::as_str).unwrap_or_default();
+        Member { scene, path: self.path.clone(), name: name.to_owned(), label, windows: windows.collect() }
     }
 }
 
@@ -93,7 +97,10 @@ impl ZarrReader {
         for scene in &self.info.scenes {
             let group = self.groups.iter().find(|group| group.path == scene.id && group.is_image());
             let Some(group) = group else { return Err(format!("the array {} belongs to no image", scene.id)) };
-            let member = group.member(scene.index);
+            let mut member = group.member(scene.index);
+            if member.label.is_object() {
+                member.label = self.label(&member.path)?;
+            }
             if members.iter().any(|other: &Member| other.path == member.path) {
                 return Err(format!("the group {:?} holds several images", member.path));
             }
@@ -107,6 +114,18 @@ impl ZarrReader {
         let kept = others.map(|group| (group.path.clone(), Value::Object(group.kept())));
         let kept = kept.filter(|(path, kept)| !kept.as_object().is_some_and(Map::is_empty) || holds(&members, path));
         Ok(Survey { groups: kept.collect(), members })
+    }
+
+    /// All that a label says of itself, with the colours and properties that opening passes over.
+    fn label(&self, group: &str) -> Result<Value, String> {
+        let document = |name: &str| self.root.text(&join(group, name)).map_err(|error| error.to_string());
+        let (text, keys) = match document("zarr.json")? {
+            Some(text) => (Some(text), ["/attributes/ome/image-label", "/attributes/image-label"]),
+            None => (document(".zattrs")?, ["/ome/image-label", "/image-label"]),
+        };
+        let why = |error: serde_json::Error| format!("what the label {group} says of itself is not read: {error}");
+        let all: Value = serde_json::from_str(&text.unwrap_or_default()).map_err(why)?;
+        Ok(keys.iter().find_map(|key| all.pointer(key)).cloned().unwrap_or_default())
     }
 }
 
