@@ -270,7 +270,7 @@ pub(crate) fn folder(output: &dyn Output, plan: &str) -> PathBuf {
     if output.journal(plan).is_none() {
         return std::env::temp_dir();
     }
-    output.path().parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| ".".into(), Path::to_owned)
+    microtome_io::disk::parent(output.path()).to_owned()
 }
 
 /// Which units of an intermediate store are needed by write units that are not finished. It remembers nothing: what is

@@ -176,7 +176,7 @@ impl Journal {
 }
 
 fn sync_folder_of(path: &Path) -> Result<(), WriteError> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = microtome_io::disk::parent(path);
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|e| WriteError::os(folder, "bring to the disk", e))
 }

@@ -6,7 +6,6 @@
 //! *Invariant:* there are never two holders: whoever has the kernel's lock looks whether the file that it locked is still
 //! the one under the name, and only a holder removes that name.
 
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -135,9 +134,7 @@ impl Drop for Lock {
 
 /// `OUT.lock`.
 fn path_of(out: &Path) -> Result<PathBuf, WriteError> {
-    let why = || "it names no file; give a name such as image.ome.zarr".to_owned();
-    let name = out.file_name().ok_or_else(|| WriteError::Unsupported { path: out.to_owned(), why: why() })?;
-    let mut name = OsString::from(name);
+    let mut name = microtome_io::beside::name(out)?;
     name.push(".lock");
     Ok(out.with_file_name(name))
 }

@@ -62,7 +62,7 @@ impl<'a> Storing<'a> {
 
     /// Says so if the pixels would not fit the free space as they are: compressed they may.
     pub(crate) fn mind_space(&self, bytes: u64) {
-        let folder = self.output.path().parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = microtome_io::disk::parent(self.output.path());
         let Some(free) = free_bytes(folder) else { return };
         if free < bytes && self.output.journal(self.plan).is_some() {
             let folder = folder.display();

@@ -6,7 +6,9 @@
 //! *Invariant:* a description is made from headers alone; nothing here decodes a pixel, and nothing here decides what
 //! a chunk of computation is.
 
+pub mod beside;
 pub mod contract;
+pub mod disk;
 mod error;
 mod info;
 mod limits;
@@ -17,7 +19,9 @@ mod reader;
 mod scratch;
 mod sink;
 mod synthetic;
+mod threads;
 mod verification;
+mod zstd_memory;
 
 pub use error::{ReadError, WriteError};
 pub use info::{
@@ -30,4 +34,6 @@ pub use reader::{Place, ReadContext, ReadCount, Reader, SourceSpec};
 pub use scratch::ScratchStore;
 pub use sink::{Receipt, Sink, SinkSpec, UnitWriter, WriteContext};
 pub use synthetic::SyntheticReader;
+pub use threads::on_threads;
 pub use verification::{Difference, HowDifferent, Verification};
+pub use zstd_memory::{zstd_encoder_bytes, zstd_most_encoded};

@@ -6,16 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use microtome_io::WriteError;
+use microtome_io::disk::parent;
 use tempfile::{NamedTempFile, TempPath};
-
-/// The folder that a file lies in.
-pub(crate) fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
 
 /// A file beside `path` that is removed unless it gets that name.
 pub(crate) fn beside(path: &Path) -> Result<NamedTempFile, WriteError> {
-    NamedTempFile::with_prefix_in(".microtome-png-", folder(path))
+    NamedTempFile::with_prefix_in(".microtome-png-", parent(path))
         .map_err(|e| WriteError::os(path, "create a file for", e))
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use microtome_array::{
     ArraySpec, Buffer, BufferPool, ChunkGrid, ChunkIndex, PixelType, PixelsMut, PixelsRef, Region, Shape, copy_region,
 };
+use microtome_io::disk::{parent, sync_folder};
 use microtome_io::{
     Check, Completion, Durability, Output, Prepare, ReadError, Reader, Receipt, Sink, SinkSpec, Standing, UnitWriter,
     WriteContext, WriteError,
@@ -270,8 +271,7 @@ impl Output for PngOutput {
         if self.state().durability == Durability::None {
             return Ok(());
         }
-        let folder = std::fs::File::open(file::folder(&self.path)).and_then(|folder| folder.sync_all());
-        folder.map_err(|e| WriteError::os(file::folder(&self.path), "bring to the disk", e))
+        sync_folder(parent(&self.path))
     }
 
     fn quarantine(&self) -> Result<Option<String>, WriteError> {

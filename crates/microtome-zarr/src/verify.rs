@@ -9,11 +9,11 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use microtome_io::{Difference, HowDifferent, ReadError, Verification};
+use microtome_io::{Difference, HowDifferent, ReadError, Verification, on_threads};
 use serde_json::Value;
 
 use crate::sink::complete::{Recorded, RecordedArray, recorded};
-use crate::sink::disk;
+use microtome_io::disk;
 
 /// Looks at every write unit of a finished output on some threads. Reads all of its bytes once; memory does not grow with them.
 ///
@@ -127,16 +127,7 @@ fn look_at_all(units: &[Unit], threads: usize) -> Result<(u64, Vec<Difference>),
         }
         Ok(())
     };
-    std::thread::scope(|scope| {
-        let helpers = threads.clamp(1, units.len().max(1)) - 1;
-        // Where no thread can be started, this one does it all.
-        let started: Vec<_> =
-            (0..helpers).map_while(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
-        let first = work();
-        let joined =
-            started.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        joined.fold(first, Result::and)
-    })?;
+    on_threads(threads.clamp(1, units.len().max(1)), work)?;
     let (bytes, mut different) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     different.sort_by_key(|(n, _)| *n);
     Ok((bytes, different.into_iter().map(|(_, difference)| difference).collect()))

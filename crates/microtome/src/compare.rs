@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use microtome_array::{ArraySpec, Axis, BufferPool, PixelType, Pixels, Region, Shape};
-use microtome_io::{Place, ReadContext, ReadError, Reader};
+use microtome_io::{Place, ReadContext, ReadError, Reader, on_threads};
 use serde::Serialize;
 
 use crate::Scene;
@@ -85,19 +85,6 @@ pub fn compare(a: &Scene, b: &Scene, threads: usize) -> Result<Comparison, ReadE
     let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
     (found.first, found.values) = first.map_or((None, None), |(at, values)| (Some(at), Some(values)));
     Ok(found)
-}
-
-fn on_threads(threads: usize, work: impl Fn() -> Result<(), ReadError> + Sync) -> Result<(), ReadError> {
-    let work = &work;
-    std::thread::scope(|scope| {
-        // Where no thread can be started, this one does it all.
-        let started: Vec<_> =
-            (1..threads).map_while(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
-        let own = work();
-        let joined =
-            started.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        joined.fold(own, Result::and)
-    })
 }
 
 /// A scene, its samples as channels.

@@ -43,7 +43,7 @@ impl Encoder {
             TiffCompression::None => decoded,
             TiffCompression::Deflate { .. } => deflate::most_encoded(decoded),
             TiffCompression::Lzw => lzw::most_encoded(decoded),
-            TiffCompression::Zstd { .. } => zstd::most_encoded(decoded),
+            TiffCompression::Zstd { .. } => microtome_io::zstd_most_encoded(decoded),
         }
     }
 
@@ -53,7 +53,7 @@ impl Encoder {
             TiffCompression::None => 0,
             TiffCompression::Deflate { .. } => deflate::WORK,
             TiffCompression::Lzw => lzw::WORK,
-            TiffCompression::Zstd { level } => zstd::encoder_bytes(level),
+            TiffCompression::Zstd { level } => microtome_io::zstd_encoder_bytes(level),
         }
     }
 

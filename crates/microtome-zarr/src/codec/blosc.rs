@@ -8,7 +8,7 @@ use zarrs::array::codec::bytes_to_bytes::blosc::{
     BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes, blosc_decompress_bytes,
 };
 
-use super::{Codec, Damage, Tools, integer, zstd};
+use super::{Codec, Damage, Tools, integer};
 
 const HEADER: usize = 16;
 
@@ -133,8 +133,11 @@ impl Codec for Blosc {
 
     /// A block and its shuffled copy, at worst both as long as the chunk; the vector of the result; zstd's context.
     fn work_bytes(&self, decoded: u64) -> u64 {
-        let inner =
-            if self.inner == Inner::Zstd { zstd::encoder_bytes(i32::from(self.level) * 2 + 1) } else { 1 << 20 };
+        let inner = if self.inner == Inner::Zstd {
+            microtome_io::zstd_encoder_bytes(i32::from(self.level) * 2 + 1)
+        } else {
+            1 << 20
+        };
         3 * decoded + (64 << 10) + inner
     }
 

@@ -1,37 +1,12 @@
 //! `zstd`: frames of RFC 8878, decoded into a buffer of the array's own size.
 
+use microtome_io::{zstd_encoder_bytes, zstd_most_encoded};
 use serde_json::Value;
 
 use super::{Codec, Damage, Tools, integer};
 
 /// What a decoding context of libzstd takes when output goes straight to its end (measured 96 KiB, 1.5.7).
 const DECODER: u64 = 256 << 10;
-
-/// Logarithms of the chain and hash tables at levels 1 to 22 (zstd 1.5.7, `clevels.h`, large inputs).
-const TABLES: [(u32, u32); 22] = [
-    (13, 14),
-    (15, 16),
-    (16, 17),
-    (18, 18),
-    (18, 19),
-    (18, 19),
-    (19, 20),
-    (19, 20),
-    (20, 21),
-    (21, 22),
-    (21, 22),
-    (22, 23),
-    (22, 22),
-    (22, 23),
-    (23, 23),
-    (22, 22),
-    (23, 22),
-    (23, 22),
-    (24, 22),
-    (25, 23),
-    (26, 24),
-    (27, 25),
-];
 
 /// The codec.
 #[derive(Debug)]
@@ -45,12 +20,6 @@ pub(super) fn build(_element: usize, parameters: &Value) -> Result<Box<dyn Codec
     Ok(Box::new(Zstd { level: level.clamp(-100, 22) as i32 }))
 }
 
-/// The most bytes an encoding context takes at a level.
-pub(super) fn encoder_bytes(level: i32) -> u64 {
-    let (chain, hash) = TABLES[(level.clamp(1, 22) - 1) as usize];
-    (4 << chain) + (5 << hash) + (3 << 20)
-}
-
 fn damage(why: &std::io::Error) -> Damage {
     Damage::Codec { codec: "zstd", why: why.to_string() }
 }
@@ -61,11 +30,11 @@ impl Codec for Zstd {
     }
 
     fn most_encoded(&self, decoded: u64) -> u64 {
-        decoded + decoded / 128 + 1024
+        zstd_most_encoded(decoded)
     }
 
     fn work_bytes(&self, _decoded: u64) -> u64 {
-        DECODER.max(encoder_bytes(self.level))
+        DECODER.max(zstd_encoder_bytes(self.level))
     }
 
     fn decode(&self, encoded: &[u8], out: &mut [u8], tools: &mut Tools) -> Result<usize, Damage> {

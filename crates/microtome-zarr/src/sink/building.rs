@@ -6,18 +6,16 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 
 use microtome_array::ChunkIndex;
-use microtome_io::{Durability, WriteError};
+use microtome_io::{Durability, WriteError, on_threads};
 
-use super::disk::sync_folder;
 use super::member::Member;
 use super::publish::Partial;
+use microtome_io::disk::sync_folder;
 
 /// Files or folders that are brought to the disk at a time.
 const SYNCS_AT_ONCE: usize = 8;
@@ -67,15 +65,7 @@ fn at_once<T: Sync>(items: &[T], sync: impl Fn(&T) -> Result<(), WriteError> + S
         }
         Ok(())
     };
-    thread::scope(|scope| {
-        let helpers = items.len().clamp(1, SYNCS_AT_ONCE) - 1;
-        // Where no thread can be started, this one does it all.
-        let started = (0..helpers).map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok());
-        let started: Vec<_> = started.collect();
-        let first = work();
-        let joined = started.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        joined.fold(first, Result::and)
-    })
+    on_threads(items.len().clamp(1, SYNCS_AT_ONCE), work)
 }
 
 impl Building {

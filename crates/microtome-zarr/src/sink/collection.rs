@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::member::Member;
 use super::publish::{Partial, Place};
-use super::{ZarrOutput, complete, disk, document, records};
+use super::{ZarrOutput, complete, document, records};
 use crate::{LevelSpec, NgffVersion, OutputMeta, ZarrOptions};
+use microtome_io::disk;
 
 /// Several images that appear together.
 ///

@@ -9,7 +9,7 @@ use std::path::Path;
 use microtome_io::{Completion, StoredUnit, WriteError};
 use serde::{Deserialize, Serialize};
 
-use super::disk;
+use microtome_io::disk;
 
 /// The folder of our own records in an output.
 pub(super) const FOLDER: &str = ".microtome";

@@ -12,11 +12,12 @@ use serde_json::Value;
 use super::building::Building;
 use super::file::UnitFile;
 use super::unit::ZarrUnit;
-use super::{disk, document, scratch};
+use super::{document, scratch};
 use crate::codec::{Codec, Shelf};
 use crate::layout::Layout;
 use crate::reader;
 use crate::{LevelSpec, ZarrOptions};
+use microtome_io::disk;
 
 /// Most bytes in one stored chunk: what every codec and reader takes.
 const MOST_CHUNK_BYTES: u64 = 1 << 30;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use microtome_io::{Standing, WriteError};
 
-use super::{complete, disk, publish};
+use super::{complete, publish};
+use microtome_io::disk;
 
 /// The journal of its units, while it is unfinished.
 const JOURNAL: &str = "journal";

@@ -5,7 +5,6 @@
 mod building;
 mod collection;
 pub(crate) mod complete;
-pub(crate) mod disk;
 mod document;
 mod file;
 mod level;
@@ -20,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use microtome_array::Axis;
+use microtome_io::disk;
 use microtome_io::{Check, Completion, Output, Prepare, ReadError, Reader, Receipt, Sink, Standing, WriteError};
 use serde_json::{Value, json};
 

@@ -3,22 +3,18 @@
 //! *Invariant:* nothing stands under the output's name until all of it does; what is replaced is removed last; only what is
 //! a Zarr, a file or an empty folder is ever replaced.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use microtome_io::beside::{self, JOURNAL, entries, short, sibling};
+use microtome_io::disk::{self, parent, remove, rename, sync_folder};
 use microtome_io::{Standing, WriteError};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::complete;
-use super::disk::{self, remove, rename, sync_folder};
 use super::file::is_temporary;
 
-/// Length of the plan hash in the name of a partial output.
-const HASH: usize = 12;
-/// How the name of a journal ends, behind that of its partial output.
-const JOURNAL: &str = ".journal";
 /// How the name of a lock ends; that of the first of several images lies beside the partial folder.
 const LOCK: &str = ".lock";
 
@@ -42,7 +38,7 @@ pub(super) struct Partial {
 impl Place {
     /// What an output of a plan begins with here. Nothing is changed.
     pub(super) fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
-        let ours = self.partial(plan)?;
+        let ours = beside::partial(&self.out, plan)?;
         if resume {
             match complete::any_plan(&self.out) {
                 Some(found) if found == plan => return Ok(Standing::Finished),
@@ -67,7 +63,7 @@ impl Place {
     pub(super) fn begin(&self, plan: &str, standing: Standing) -> Result<(Partial, Standing), WriteError> {
         let partial = Partial {
             out: self.out.clone(),
-            dir: self.partial(plan)?,
+            dir: beside::partial(&self.out, plan)?,
             journal: self.journal(plan)?,
             aside: sibling(&self.out, &format!(".replaced-{}", short(plan)))?,
             overwrite: self.overwrite,
@@ -94,13 +90,9 @@ impl Place {
         remove(&self.journal(plan)?)
     }
 
-    fn partial(&self, plan: &str) -> Result<PathBuf, WriteError> {
-        sibling(&self.out, &format!(".partial-{}", short(plan)))
-    }
-
     /// Where the journal of an output of a plan lies.
     pub(super) fn journal(&self, plan: &str) -> Result<PathBuf, WriteError> {
-        sibling(&self.out, &format!(".partial-{}{JOURNAL}", short(plan)))
+        beside::journal(&self.out, plan)
     }
 }
 
@@ -153,27 +145,6 @@ impl Partial {
     }
 }
 
-fn short(plan: &str) -> String {
-    plan.chars().filter(char::is_ascii_alphanumeric).take(HASH).collect()
-}
-
-/// The folder a path lies in.
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn name(out: &Path) -> Result<OsString, WriteError> {
-    let why = || "it names no file; give a name such as image.ome.zarr".to_owned();
-    let name = out.file_name().ok_or_else(|| WriteError::Unsupported { path: out.to_owned(), why: why() })?;
-    Ok(name.to_owned())
-}
-
-fn sibling(out: &Path, suffix: &str) -> Result<PathBuf, WriteError> {
-    let mut name = name(out)?;
-    name.push(suffix);
-    Ok(parent(out).join(name))
-}
-
 /// Refuses an output that is there, unless it may be replaced and is something we may remove.
 fn check_place(out: &Path, overwrite: bool) -> Result<(), WriteError> {
     let found = disk::found(out).map_err(|e| WriteError::os(out, "look at", e))?;
@@ -212,22 +183,6 @@ fn unfinished(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
 /// Every unfinished output of this name and every journal, in order.
 fn leftovers(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
     Ok(entries(out)?.into_iter().map(|(path, _)| path).collect())
-}
-
-/// What stands beside an output under its name and `.partial-`, with what follows there.
-fn entries(out: &Path) -> Result<Vec<(PathBuf, String)>, WriteError> {
-    let folder = parent(out);
-    let mut prefix = name(out)?.into_encoded_bytes();
-    prefix.extend_from_slice(b".partial-");
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|e| WriteError::os(folder, "list", e))? {
-        let entry = entry.map_err(|e| WriteError::os(folder, "list", e))?;
-        if let Some(suffix) = entry.file_name().as_encoded_bytes().strip_prefix(&*prefix) {
-            found.push((entry.path(), String::from_utf8_lossy(suffix).into_owned()));
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Removes the files that were being written when a partial folder was left.

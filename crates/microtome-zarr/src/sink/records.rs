@@ -8,8 +8,9 @@ use microtome_io::WriteError;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{complete, disk, document};
+use super::{complete, document};
 use crate::{NgffVersion, OmeXml, OutputMeta};
+use microtome_io::disk;
 
 /// Where bioformats2raw puts the OME-XML of the file that it converted.
 const PUBLIC: (&str, &str) = ("OME", "METADATA.ome.xml");
