@@ -29,6 +29,12 @@ pub(crate) fn old_dask(project: &Project) -> Venv {
     Venv { folder: project.target.join("old-dask"), requirements }
 }
 
+/// The one with the programs that ours is measured beside.
+pub(crate) fn peers(project: &Project) -> Venv {
+    let requirements = project.path("benches/peers/requirements.txt");
+    Venv { folder: project.target.join("peers/venv"), requirements }
+}
+
 impl Venv {
     /// The interpreter inside.
     pub(crate) fn python(&self) -> PathBuf {
