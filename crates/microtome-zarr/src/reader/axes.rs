@@ -51,10 +51,13 @@ fn by_kind(kind: &str) -> &'static [Axis] {
     }
 }
 
-/// The axes of an array without names.
+/// The axes of an array without names: as OME-Zarr has them by position where there are five.
 pub(super) fn unnamed(shape: &[u64]) -> Result<AxisMap, String> {
     let mut map: AxisMap = vec![None; shape.len()];
     let samples = shape.len() >= 3 && matches!(shape[shape.len() - 1], 3 | 4);
+    if shape.len() == 5 && !samples {
+        return implicit(shape);
+    }
     let plane = if samples { &[Axis::S, Axis::X, Axis::Y][..] } else { &[Axis::X, Axis::Y] };
     for (slot, &axis) in map.iter_mut().rev().zip(plane) {
         *slot = Some(axis);
@@ -113,7 +116,8 @@ mod tests {
     fn arrays_without_names() {
         assert_eq!(letters(&unnamed(&[512, 512, 3]).unwrap()), "YXS");
         assert_eq!(letters(&unnamed(&[7, 512, 512]).unwrap()), "TYX");
-        assert_eq!(letters(&unnamed(&[2, 3, 4, 8, 9]).unwrap()), "TZCYX");
+        assert_eq!(letters(&unnamed(&[2, 3, 4, 8, 9]).unwrap()), "TCZYX");
+        assert_eq!(letters(&unnamed(&[2, 3, 8, 9, 3]).unwrap()), "TZYXS");
         assert_eq!(letters(&unnamed(&[9]).unwrap()), "X");
         assert!(unnamed(&[2, 2, 2, 2, 8, 9]).is_err());
         assert_eq!(letters(&unnamed(&[2, 2, 2, 1, 8, 9]).unwrap()), "TZC-YX");
