@@ -52,7 +52,7 @@ fn a_scene_that_is_named_takes_its_labels_along() {
     assert_eq!(ran.code, 2, "several scenes and none named: {}", ran.stderr);
     assert!(ran.stderr.contains("5 scenes; say which with --scene: 0 (A/1/0)"), "{}", ran.stderr);
     let ran = bench.run(&["convert", &input, "part.ome.zarr", "--scene", "A/1/0", "--region", "y=0:10"]);
-    assert!(ran.code == 0 && ran.stderr.contains("has labels, which are left out"), "{}", ran.stderr);
+    assert!(ran.code == 0 && ran.stderr.contains("not kept: 1 label: nuclei; labels do not follow"), "{}", ran.stderr);
 }
 
 #[test]
@@ -114,4 +114,32 @@ fn a_finished_plate_is_left_as_it_is_and_another_plan_is_refused() {
     assert!(bench.tree() == before, "nothing was touched");
     bench.text(&format!("convert {input} out.ome.zarr --overwrite --levels 1"));
     assert!(!bench.path("out.ome.zarr/A/1/0/1").exists(), "the new one stands there");
+}
+
+#[test]
+fn the_images_of_an_ome_tiff_become_series_of_one_zarr_and_one_of_them_is_told_to_be_alone() {
+    let Some(bench) = Bench::new() else { return };
+    if bench.python("many_images.py", &["make", "many.ome.tif"]).is_none() {
+        return;
+    }
+    for version in ["0.5", "0.4"] {
+        let out = format!("many-{version}.ome.zarr");
+        let report = bench.json(&format!("convert many.ome.tif {out} --ngff-version {version}"));
+        assert_eq!(report["not_kept"], json!([]));
+        assert_eq!(bench.python("many_images.py", &["check", "many.ome.tif", &out, version]), Some(json!(3)));
+        let names: Vec<_> = bench.json(&format!("inspect {out}"))["scenes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| s["name"].clone())
+            .collect();
+        assert_eq!(names, ["image 0", "image 1", "image 2"]);
+        bench.text(&format!("verify many.ome.tif {out}"));
+    }
+    // A TIFF of ours holds one; none is taken in silence, and the others are told.
+    let ran = bench.run(&["convert", "many.ome.tif", "all.ome.tif"]);
+    assert!(ran.code == 2 && ran.stderr.contains("3 scenes; say which with --scene"), "{}", ran.stderr);
+    let ran = bench.run(&["convert", "many.ome.tif", "one.ome.tif", "--scene", "1"]);
+    let lost = "not kept: 2 scenes: image 0, image 2; convert each with --scene, or write OME-Zarr, which holds all";
+    assert!(ran.code == 0 && ran.stderr.contains(lost), "{}", ran.stderr);
 }

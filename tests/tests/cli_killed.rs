@@ -13,6 +13,8 @@ use cli::resumed::{Subject, ended, has_strace, is_deep, was_killed};
 
 /// 192 write units, each a file, and 96 of two lower levels.
 const MANY: &str = "--chunk-shape 1,1,1,80,96 --shard-shape none --levels 3";
+/// 96 write units, each a shard of 8 chunks, and 48 of two lower levels.
+const SHARDED: &str = "--chunk-shape 1,1,1,40,48 --shard-shape 1,1,2,80,96 --levels 3";
 /// 12 write units of each level, each a shard.
 const FEW: &str = "--chunk-shape 1,1,1,80,96 --shard-shape 1,1,4,160,192 --levels 2";
 /// Every call by which something may change on a disk.
@@ -48,18 +50,23 @@ fn started(command: &mut Command, time: Duration) -> Child {
 
 #[test]
 fn killed_at_any_moment_a_run_goes_on_to_the_same_bytes() {
-    killed_at_any_moment(MANY);
+    killed_at_any_moment(MANY, 20);
+}
+
+#[test]
+fn killed_at_any_moment_a_sharded_pyramid_goes_on_to_the_same_bytes() {
+    killed_at_any_moment(SHARDED, 50);
 }
 
 #[test]
 fn killed_at_any_moment_an_output_in_zarr_v2_goes_on_to_the_same_bytes() {
-    killed_at_any_moment("--chunk-shape 1,1,1,80,96 --ngff-version 0.4 --levels 3 --downsample gaussian");
+    killed_at_any_moment("--chunk-shape 1,1,1,80,96 --ngff-version 0.4 --levels 3 --downsample gaussian", 20);
 }
 
-fn killed_at_any_moment(args: &str) {
+fn killed_at_any_moment(args: &str, moments: usize) {
     let Some(subject) = Subject::new(args) else { return };
     let whole = duration(&subject);
-    let moments = if is_deep() { 200 } else { 20 };
+    let moments = if is_deep() { 200 } else { moments };
     let mut resumed = 0;
     for n in 0..moments {
         let durability = ["batch", "unit", "none"][n % 3];
@@ -75,7 +82,8 @@ fn killed_at_any_moment(args: &str) {
         let report = subject.resume(&format!("killed after {time:?} of {whole:?}, durability {durability}"), &[]);
         resumed += u64::from(report["units"]["resumed"].as_u64().unwrap() > 0);
     }
-    assert!(resumed > 0, "some moments lay between the first unit and the last");
+    println!("killed at {moments} moments of {whole:?}, {resumed} of them with units that were kept");
+    assert!(resumed > 0, "{resumed} of {moments} moments lay between the first unit and the last");
 }
 
 #[test]

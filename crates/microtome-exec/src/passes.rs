@@ -13,8 +13,8 @@ use std::sync::Arc;
 use microtome_array::{Axis, BufferPool, ChunkDims, PerAxis, PixelsMut, Region, Shape};
 use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Selection, Stage, StageOptions};
 use microtome_io::{
-    ImageInfo, LevelInfo, Output, PixelSize, Place, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind,
-    SinkSpec, SourceSpec, StorageInfo, StorageKind,
+    ImageInfo, LevelInfo, Output, PixelSize, Place, Position, ReadContext, ReadCount, ReadError, Reader, SceneInfo,
+    SceneKind, SinkSpec, SourceSpec, StorageInfo, StorageKind,
 };
 use microtome_ops::Op;
 
@@ -307,7 +307,9 @@ impl Planned {
             channels: Vec::new(),
             pixel_size: PixelSize::default(),
             time_increment: None,
-            levels: vec![LevelInfo { shape: array.shape, downsample: [1.0; 6], storage }],
+            well: None,
+            position: Position::default(),
+            levels: vec![LevelInfo { shape: array.shape, downsample: [1.0; 6], origin: [0.0; 6], storage }],
             page_order: [Axis::Z, Axis::C, Axis::T],
         };
         let path = PathBuf::from(format!("{} (level {level}, to be written)", output.path().display()));

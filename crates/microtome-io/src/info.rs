@@ -24,6 +24,9 @@ pub struct ImageInfo {
     pub scenes: Vec<SceneInfo>,
     /// The OME-XML of the image as found, if any.
     pub ome_xml: Option<String>,
+    /// What the files hold beside all this and no output of ours does, a phrase each: a palette, attributes of other programs.
+    #[serde(default)]
+    pub extras: Vec<String>,
 }
 
 /// What a scene shows.
@@ -56,6 +59,12 @@ pub struct SceneInfo {
     pub pixel_size: PixelSize,
     /// Time between two frames.
     pub time_increment: Option<Quantity>,
+    /// Its place on a plate of wells, if it has one.
+    #[serde(default)]
+    pub well: Option<Well>,
+    /// Where the image lies in its space and time.
+    #[serde(default)]
+    pub position: Position,
     /// Levels of resolution, full first; at least one.
     pub levels: Vec<LevelInfo>,
     /// Order in which planes follow each other in the file, fastest first, a permutation of T, C, Z.
@@ -81,6 +90,39 @@ pub struct Channel {
     pub name: String,
     /// Its colour as `RRGGBB`, if the file states one.
     pub color: Option<String>,
+    /// The range of pixel values that a viewer shows, if the file states one that is not all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+/// A range of pixel values to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// The least value there may be.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// What is shown black.
+    pub start: f64,
+    /// What is shown in the channel's full colour.
+    pub end: f64,
+}
+
+/// The place of an image on a plate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Well {
+    /// Name of the plate, or empty.
+    pub plate: String,
+    /// Name of the row, as `B`.
+    pub row: String,
+    /// Name of the column, as `3`.
+    pub column: String,
+    /// Number of the row, from 0.
+    pub row_index: u32,
+    /// Number of the column, from 0.
+    pub column_index: u32,
+    /// Name of the field in its well.
+    pub field: String,
 }
 
 /// Distance between neighbouring pixels, each with its unit; `None` where the file says nothing.
@@ -94,6 +136,45 @@ pub struct PixelSize {
     pub x: Option<f64>,
     /// Unit of the three in the words of NGFF (`micrometer`, `nanometer`, `pixel` …), if stated.
     pub unit: Option<String>,
+}
+
+impl PixelSize {
+    /// What is truly said: pixels, and a frame of reference that has no name, are no unit; 1 without a unit on every axis says
+    /// nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome_io::PixelSize;
+    /// let pixels = PixelSize { z: None, y: Some(1.0), x: Some(1.0), unit: Some("pixel".to_owned()) };
+    /// assert_eq!(pixels.stated(), PixelSize::default());
+    /// ```
+    #[must_use]
+    pub fn stated(self) -> PixelSize {
+        let unit = self.unit.filter(|unit| !matches!(unit.as_str(), "" | "pixel" | "reference frame"));
+        let all_one = [self.z, self.y, self.x].into_iter().flatten().all(|size| size == 1.0);
+        if unit.is_none() && all_one { PixelSize::default() } else { PixelSize { unit, ..self } }
+    }
+}
+
+/// Where the middle of the first pixel of the full resolution lies: along Z, Y and X in the unit of the pixel size (pixels
+/// where that is not known), along T in that of the time increment. All zeros where the file says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Along T.
+    pub t: f64,
+    /// Along Z.
+    pub z: f64,
+    /// Along Y.
+    pub y: f64,
+    /// Along X.
+    pub x: f64,
+}
+
+impl Position {
+    /// Whether the image lies where one lies of which nothing is said.
+    pub fn is_origin(&self) -> bool {
+        *self == Position::default()
+    }
 }
 
 /// A number with a unit.
@@ -115,6 +196,9 @@ pub struct LevelInfo {
     pub shape: Shape,
     /// Level-0 pixels per pixel, T C Z Y X S.
     pub downsample: Downsample,
+    /// Where the middle of its first pixel lies, in level-0 pixels from the middle of the first of those; zeros where nothing
+    /// is said of it.
+    pub origin: Downsample,
     /// How the pixels are stored.
     pub storage: StorageInfo,
 }

@@ -25,7 +25,8 @@ mod zstd_memory;
 
 pub use error::{ReadError, WriteError};
 pub use info::{
-    Channel, Downsample, ImageInfo, LevelInfo, PixelSize, Quantity, SceneInfo, SceneKind, StorageInfo, StorageKind,
+    Channel, Downsample, ImageInfo, LevelInfo, PixelSize, Position, Quantity, SceneInfo, SceneKind, StorageInfo,
+    StorageKind, Well, Window,
 };
 pub use limits::Limits;
 pub use memory::{MemoryReader, MemorySink, read_region};

@@ -37,7 +37,7 @@ pub(crate) fn memory_info(spec: ArraySpec, name: &str, format: &str) -> ImageInf
     let one = Shape::new(PerAxis::splat(1).with(Axis::S, spec.shape.get(Axis::S)).0).unwrap_or(spec.shape);
     let storage =
         StorageInfo { kind: StorageKind::Memory, tile: one, shard: None, granule: one, codec: "none".to_owned() };
-    let level = LevelInfo { shape: spec.shape, downsample: [1.0; 6], storage };
+    let level = LevelInfo { shape: spec.shape, downsample: [1.0; 6], origin: [0.0; 6], storage };
     let scene = SceneInfo {
         index: 0,
         id: String::new(),
@@ -47,6 +47,8 @@ pub(crate) fn memory_info(spec: ArraySpec, name: &str, format: &str) -> ImageInf
         channels: vec![crate::Channel::default(); spec.shape.get(Axis::C).min(1 << 16) as usize],
         pixel_size: PixelSize::default(),
         time_increment: None,
+        well: None,
+        position: crate::Position::default(),
         levels: vec![level],
         page_order: [Axis::Z, Axis::C, Axis::T],
     };

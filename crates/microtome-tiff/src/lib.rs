@@ -11,6 +11,7 @@
 //! [`Limits`]: microtome_io::Limits
 
 mod codec;
+mod extras;
 mod fetch;
 mod file;
 mod header;

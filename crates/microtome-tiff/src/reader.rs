@@ -7,6 +7,7 @@ use microtome_array::{ArrayError, ArraySpec, Axis, ChunkGrid, PixelsMut, Region,
 use microtome_io::{ImageInfo, LevelInfo, Limits, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
 use sha2::{Digest, Sha256};
 
+use crate::extras;
 use crate::plane::{Page, PlaneReader, Window};
 use crate::scenes::{Level, Scene, arrange, build};
 use crate::set::Set;
@@ -68,6 +69,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<TiffReader, ReadError> {
         warnings: std::mem::take(&mut set.warnings),
         scenes: infos,
         ome_xml: arranged.ome_xml,
+        extras: extras::extras(&set, arranged.description.as_deref()),
     };
     Ok(TiffReader { info, set, scenes, digest: OnceLock::new() })
 }

@@ -31,6 +31,8 @@ pub(crate) struct FirstPage {
     pub(crate) resolution: [Option<f64>; 2],
     /// 1 none, 2 inch, 3 centimetre.
     pub(crate) resolution_unit: u64,
+    /// Tags that say nothing about how pixels are read.
+    pub(crate) others: Vec<u16>,
 }
 
 /// Reads the headers of a file.
@@ -228,6 +230,10 @@ impl Walker<'_> {
                 self.page.set(tag, &values);
                 self.page.values = values;
                 read
+            }
+            _ if in_chain && number == 0 => {
+                self.headers.first.others.push(entry.tag);
+                Ok(())
             }
             _ => Ok(()),
         }

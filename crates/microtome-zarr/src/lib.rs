@@ -5,6 +5,7 @@
 
 mod codec;
 mod layout;
+mod omero;
 mod options;
 mod reader;
 mod sink;

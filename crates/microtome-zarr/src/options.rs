@@ -1,7 +1,7 @@
 //! What a caller chooses about an output, and what the output says of itself.
 
 use microtome_array::{ArrayError, ArraySpec, Axis, PerAxis, Shape};
-use microtome_io::{Channel, Downsample, PixelSize, Quantity, SceneInfo};
+use microtome_io::{Channel, Downsample, PixelSize, Position, Quantity, SceneInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -268,6 +268,8 @@ pub struct OutputMeta {
     pub pixel_size: PixelSize,
     /// Time between two frames.
     pub time_increment: Option<Quantity>,
+    /// Where the first pixel lies.
+    pub position: Position,
     /// How lower levels are made from the one before, as NGFF's `type` (`mean`); said where there are lower levels.
     pub downsampling: Option<String>,
     /// The OME-XML of the image that it is made from, kept to the letter.
@@ -297,6 +299,7 @@ impl From<&SceneInfo> for OutputMeta {
             channels: scene.channels.clone(),
             pixel_size: scene.pixel_size.clone(),
             time_increment: scene.time_increment.clone(),
+            position: scene.position,
             ..OutputMeta::default()
         }
     }

@@ -122,7 +122,9 @@ fn described(reader: &dyn Reader, entry: &Value) -> Result<(), String> {
 fn written(path: &Path, spec: ArraySpec, options: &ZarrOptions) -> Pixels {
     let meta = OutputMeta {
         name: "synthetic".to_owned(),
-        channels: (0..spec.shape.get(Axis::C)).map(|n| Channel { name: format!("C{n}"), color: None }).collect(),
+        channels: (0..spec.shape.get(Axis::C))
+            .map(|n| Channel { name: format!("C{n}"), ..Channel::default() })
+            .collect(),
         pixel_size: PixelSize { z: Some(0.5), y: Some(0.1), x: Some(0.1), unit: Some("micrometer".to_owned()) },
         time_increment: Some(Quantity { value: 30.0, unit: "second".to_owned() }),
         downsampling: Some("mean".to_owned()),

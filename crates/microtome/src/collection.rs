@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use microtome_exec::{Lock, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, GraphError, LazyArray};
-use microtome_io::{Durability, Limits, ReadError, SceneInfo, SceneKind, Standing, WriteError};
-use microtome_zarr::{OutputMeta, Survey, ZarrCollection};
+use microtome_io::{Durability, Limits, ReadError, SceneInfo, SceneKind, Standing, WriteError, ome};
+use microtome_zarr::{Member, OutputMeta, Survey, ZarrCollection};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::losses::{Loss, Together, losses};
 use crate::{Image, Store, StoreOptions};
 
 /// A scene that is written, with what its group says of it.
@@ -38,12 +39,8 @@ impl Part {
             .array
             .reader()
             .is_some_and(|(reader, at, _)| reader.level(at).is_ok_and(|(scene, _)| scene.dtype == self.array.dtype()));
-        // A label is one by its `image-label`, also where nothing more is said of it.
-        let says = if self.label.is_object() { self.label.clone() } else { json!({}) };
         let label = match self.scene.kind {
-            SceneKind::Label => {
-                Survey::in_version(&json!({"image-label": says}), options.zarr.version)["image-label"].take()
-            }
+            SceneKind::Label => label_says(&self.label, options),
             SceneKind::Image => Value::Null,
         };
         let windows = if same_type { self.windows.clone() } else { Vec::new() };
@@ -55,6 +52,12 @@ impl Part {
         let fits = options.method(self.scene.kind).is_ok();
         StoreOptions { downsample: options.downsample.filter(|_| fits), ..options.clone() }
     }
+}
+
+/// NGFF's `image-label` in the words of the version that is written. A label is one by it, also where nothing more is said.
+pub(crate) fn label_says(found: &Value, options: &StoreOptions) -> Value {
+    let says = if found.is_object() { found.clone() } else { json!({}) };
+    Survey::in_version(&json!({"image-label": says}), options.zarr.version)["image-label"].take()
 }
 
 /// The images of a Zarr folder, each with its group; `None` for other formats.
@@ -69,12 +72,37 @@ pub fn survey(image: &Image) -> Result<Option<Result<Survey, String>>, ReadError
     Ok(Some(microtome_zarr::open(path, &Limits::default())?.survey()))
 }
 
+/// The scenes of another file as what they are in a folder as bioformats2raw makes it: numbered groups in the order of the
+/// images of its OME-XML, which lies beside them. `None` for a single scene, and where no OME-XML describes just these scenes.
+pub fn series(image: &Image) -> Option<Survey> {
+    let info = image.info();
+    let described = ome::parse(info.ome_xml.as_deref()?, &Limits::default()).ok()?.images.len();
+    let count = info.scenes.len();
+    if count < 2 || described != count {
+        return None;
+    }
+    let paths: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+    let member = |(scene, path): (usize, &String)| Member {
+        scene,
+        path: path.clone(),
+        name: info.scenes[scene].name.clone(),
+        label: Value::Null,
+        windows: Vec::new(),
+    };
+    let groups = [("", json!({"bioformats2raw.layout": 3})), ("OME", json!({"series": paths}))];
+    Some(Survey {
+        members: paths.iter().enumerate().map(member).collect(),
+        groups: groups.map(|(path, says)| (path.to_owned(), says)).into(),
+    })
+}
+
 /// Scenes with the place that they are to be stored at together.
 #[derive(Debug)]
 pub struct Collection {
     parts: Vec<Part>,
     options: StoreOptions,
     output: ZarrCollection,
+    together: Together,
     /// A store for each, for what is asked before the run.
     stores: Vec<Store>,
 }
@@ -96,11 +124,14 @@ impl Collection {
             return Err(WriteError::Unsupported { path: path.to_owned(), why });
         }
         let version = options.zarr.version;
-        let groups = groups.iter().map(|(path, says)| (path.clone(), Survey::in_version(says, version))).collect();
+        let groups: Vec<_> =
+            groups.iter().map(|(path, says)| (path.clone(), Survey::in_version(says, version))).collect();
+        let plate = groups.iter().any(|(_, says)| says.get("plate").is_some());
+        let together = Together { plate, ome_xml: true };
         let output = ZarrCollection::new(path, &options.zarr, groups, ome_xml);
         let stores = parts.iter().map(|part| Store::inside(part, &path.join(&part.path), options));
         let stores = stores.collect::<Result<_, _>>()?;
-        Ok(Collection { parts, options: options.clone(), output, stores })
+        Ok(Collection { parts, options: options.clone(), output, together, stores })
     }
 
     /// Where it goes.
@@ -111,6 +142,11 @@ impl Collection {
     /// The scenes, each as it would be stored alone.
     pub fn stores(&self) -> &[Store] {
         &self.stores
+    }
+
+    /// What of its source the output will not hold, or not as it is.
+    pub fn losses(&self) -> Vec<Loss> {
+        losses(&self.stores.iter().filter_map(Store::stored).collect::<Vec<_>>(), self.together)
     }
 
     /// Hash of all that decides its bytes.

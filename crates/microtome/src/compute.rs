@@ -9,12 +9,13 @@ use microtome_graph::{Estimate, Fusing, GraphError, LazyArray};
 use microtome_io::{Output, SceneInfo, SceneKind, Standing, WriteError};
 use microtome_ops::Op;
 use microtome_zarr::{LevelSpec, OutputMeta};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::collection::Part;
+use crate::collection::{Part, label_says};
 use crate::describe;
 use crate::describe::ome_xml;
 use crate::levels::{Pyramid, StoreOptions};
+use crate::losses::{Loss, Stored, Together, losses};
 use crate::target::OutputFormat;
 
 /// Computes a lazy array, or stores it.
@@ -68,6 +69,8 @@ pub struct Store {
     array: LazyArray,
     steps: Vec<Arc<dyn Op>>,
     output: Box<dyn Output>,
+    /// What the output says of it, and in which format.
+    said: Option<(SceneInfo, OutputFormat)>,
 }
 
 impl Store {
@@ -84,11 +87,13 @@ impl Store {
     ) -> Result<Store, WriteError> {
         let meta = scene.map_or_else(OutputMeta::default, OutputMeta::from);
         let kind = scene.map_or(SceneKind::Image, |scene| scene.kind);
-        let meta = OutputMeta { ome_xml: ome_xml(array), ..meta };
+        let label = if kind == SceneKind::Label { label_says(&json!({}), options) } else { Value::Null };
+        let meta = OutputMeta { ome_xml: ome_xml(array), label, ..meta };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
-        Store::planned((array, kind), path, meta, options, |levels, meta| {
+        let store = Store::planned((array, kind), path, meta, options, |levels, meta| {
             format.create(path, levels, meta, (array, scene), options)
-        })
+        })?;
+        Ok(Store { said: scene.map(|scene| (scene.clone(), format)), ..store })
     }
 
     /// A scene that is to be stored alone, with all that its group says of it.
@@ -98,17 +103,20 @@ impl Store {
     pub fn of_part(part: &Part, path: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
         let meta = OutputMeta { ome_xml: ome_xml(&part.array), ..part.meta(options) };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
-        Store::planned((&part.array, part.scene.kind), path, meta, options, |levels, meta| {
+        let store = Store::planned((&part.array, part.scene.kind), path, meta, options, |levels, meta| {
             format.create(path, levels, meta, (&part.array, Some(&part.scene)), options)
-        })
+        })?;
+        Ok(Store { said: Some((part.scene.clone(), format)), ..store })
     }
 
     /// A scene that is to be stored among others, in a folder that is built.
     pub(crate) fn inside(part: &Part, dir: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
         let options = part.options(options);
-        Store::planned((&part.array, part.scene.kind), dir, part.meta(&options), &options, |levels, meta| {
+        let kind = part.scene.kind;
+        let store = Store::planned((&part.array, kind), dir, part.meta(&options), &options, |levels, meta| {
             Ok(Box::new(microtome_zarr::create_member(dir, levels, meta, &options.zarr)?))
-        })
+        })?;
+        Ok(Store { said: Some((part.scene.clone(), OutputFormat::OmeZarr)), ..store })
     }
 
     fn planned(
@@ -125,12 +133,36 @@ impl Store {
         let provenance = json!({"layers": array.stage().parameters(), "levels": levels});
         let meta = OutputMeta { downsampling: Some(method.name().to_owned()), provenance, ..meta };
         let output = create(&specs, &meta)?;
-        Ok(Store { array: array.clone(), steps, output })
+        Ok(Store { array: array.clone(), steps, output, said: None })
     }
 
     /// Where it goes.
     pub fn path(&self) -> &Path {
         self.output.path()
+    }
+
+    /// What of its source the output will not hold, or not as it is; known before anything runs.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures");
+    /// use microtome::{Lost, prelude::*};
+    /// let image = Image::open(format!("{fixtures}/rgb.tif"))?;
+    /// let array = image.scene(0)?.array(&ChunkDims::default())?;
+    /// let losses = array.store("out.ome.zarr", ZarrOptions::default())?.losses();
+    /// assert!(losses.iter().any(|loss| loss.what == Lost::Samples)); // R, G and B become channels
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn losses(&self) -> Vec<Loss> {
+        losses(&self.stored().into_iter().collect::<Vec<_>>(), Together::default())
+    }
+
+    pub(crate) fn stored(&self) -> Option<Stored<'_>> {
+        let (said, format) = self.said.as_ref()?;
+        let levels = (0..self.output.arrays()).map(|n| self.output.array(n).spec().array.shape).collect();
+        Some(Stored { array: &self.array, said, format: *format, levels })
     }
 
     /// The output.

@@ -2,7 +2,7 @@
 
 use microtome_array::{Axis, ChunkDims, PerAxis, PixelType, Shape};
 use microtome_graph::LazyArray;
-use microtome_io::{Channel, LevelInfo, PixelSize, SceneInfo, SceneKind, StorageInfo, StorageKind};
+use microtome_io::{Channel, LevelInfo, PixelSize, Position, SceneInfo, SceneKind, StorageInfo, StorageKind};
 use microtome_zarr::OmeXml;
 
 const WHOLE_PLANE: u64 = 64 << 20;
@@ -52,9 +52,31 @@ pub fn describe(array: &LazyArray) -> Option<SceneInfo> {
         channels: channels(array, scene),
         pixel_size,
         time_increment: scene.time_increment.clone().filter(|_| keeps(Axis::T)),
-        levels: vec![LevelInfo { shape, downsample: [1.0; 6], storage }],
+        well: scene.well.clone(),
+        position: position(array, scene, level),
+        levels: vec![LevelInfo { shape, downsample: [1.0; 6], origin: [0.0; 6], storage }],
         page_order: scene.page_order,
     })
+}
+
+/// Where the array's first pixel lies: further than the image's by what was cut off before it and by where its level lies.
+/// Along an axis that was folded away it lies nowhere.
+fn position(array: &LazyArray, scene: &SceneInfo, level: &LevelInfo) -> Position {
+    let Position { t, z, y, x } = scene.position;
+    let size = &scene.pixel_size;
+    let along = |axis: Axis, start: f64, size: Option<f64>| {
+        let (origin, factor) = (level.origin[axis.index()], level.downsample[axis.index()]);
+        let pixels = array.offset(axis).map(|cut| origin + cut as f64 * factor);
+        // Where no size is known, it counts pixels of the array.
+        pixels.map_or(0.0, |pixels| size.map_or_else(|| (start + pixels) / factor, |size| start + pixels * size))
+    };
+    let time = scene.time_increment.as_ref().map(|increment| increment.value);
+    Position {
+        t: along(Axis::T, t, time),
+        z: along(Axis::Z, z, size.z),
+        y: along(Axis::Y, y, size.y),
+        x: along(Axis::X, x, size.x),
+    }
 }
 
 /// The OME-XML of the image that an array is read from. It describes the array, too, if that has all pixels of its only
@@ -71,5 +93,10 @@ pub(crate) fn ome_xml(array: &LazyArray) -> Option<OmeXml> {
 fn channels(array: &LazyArray, scene: &SceneInfo) -> Vec<Channel> {
     let count = array.shape().get(Axis::C) as usize;
     let Some(offset) = array.offset(Axis::C) else { return vec![Channel::default(); count] };
-    (0..count).map(|n| scene.channels.get(offset as usize + n).cloned().unwrap_or_default()).collect()
+    let same_values = array.dtype() == scene.dtype;
+    let kept = |n: usize| {
+        let channel = scene.channels.get(offset as usize + n).cloned().unwrap_or_default();
+        Channel { window: channel.window.filter(|_| same_values), ..channel }
+    };
+    (0..count).map(kept).collect()
 }

@@ -19,6 +19,7 @@ mod compute;
 mod describe;
 mod image;
 mod levels;
+mod losses;
 mod naming;
 mod open;
 mod project_as;
@@ -28,12 +29,13 @@ mod target;
 mod thumbnail;
 mod verify;
 
-pub use collection::{Collection, Part, survey};
+pub use collection::{Collection, Part, series, survey};
 pub use compare::{Comparison, compare};
 pub use compute::{Compute, Store};
 pub use describe::describe;
 pub use image::{Image, Scene};
 pub use levels::{Levels, StoreOptions};
+pub use losses::{Loss, Lost};
 pub use naming::{Naming, NamingError};
 pub use open::{FORMATS, Format, OpenFn};
 pub use project_as::project_as;
@@ -63,8 +65,8 @@ pub use microtome_handler::{
 };
 pub use microtome_io::{
     Channel, Difference, Durability, HowDifferent, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output,
-    PixelSize, Place, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink, SourceSpec,
-    Standing, StorageInfo, StorageKind, SyntheticReader, Verification, WriteError, read_region,
+    PixelSize, Place, Position, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink,
+    SourceSpec, Standing, StorageInfo, StorageKind, SyntheticReader, Verification, Well, WriteError, read_region,
 };
 pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,

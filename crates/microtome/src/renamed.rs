@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use microtome_array::{ArraySpec, Axis, BufferPool, PerAxis, PixelsMut, Region, Shape};
 use microtome_io::{
-    Channel, ImageInfo, LevelInfo, Place, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SourceSpec,
+    Channel, ImageInfo, LevelInfo, Place, Position, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SourceSpec,
 };
 
 use crate::Image;
@@ -88,9 +88,11 @@ fn renamed_shape(shape: &Shape, old: PerAxis<Axis>) -> Shape {
 
 fn rename(scene: &mut SceneInfo, old: PerAxis<Axis>) {
     let kept = |axis: Axis| old[axis] == axis;
-    for LevelInfo { shape, downsample, storage } in &mut scene.levels {
+    for LevelInfo { shape, downsample, origin, storage } in &mut scene.levels {
         *shape = renamed_shape(shape, old);
-        *downsample = Axis::ALL.map(|axis| downsample[old[axis].index()]);
+        for along in [downsample, origin] {
+            *along = Axis::ALL.map(|axis| along[old[axis].index()]);
+        }
         for part in [&mut storage.tile, &mut storage.granule].into_iter().chain(&mut storage.shard) {
             *part = renamed_shape(part, old);
         }
@@ -101,6 +103,9 @@ fn rename(scene: &mut SceneInfo, old: PerAxis<Axis>) {
     }
     scene.pixel_size.z = scene.pixel_size.z.filter(|_| kept(Axis::Z));
     scene.time_increment = scene.time_increment.take().filter(|_| kept(Axis::T));
+    let Position { t, z, .. } = scene.position;
+    scene.position.z = if kept(Axis::Z) { z } else { 0.0 };
+    scene.position.t = if kept(Axis::T) { t } else { 0.0 };
     let new = |was: Axis| Axis::ALL.into_iter().find(|&axis| old[axis] == was).unwrap_or(was);
     scene.page_order = scene.page_order.map(new);
 }

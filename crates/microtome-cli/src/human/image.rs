@@ -52,6 +52,9 @@ fn describe_scene(out: &mut String, scene: &SceneInfo, dims: &ChunkDims, array: 
     if let Some(size) = pixel_size(&scene.pixel_size) {
         line("pixel", size);
     }
+    if let Some(position) = position(scene) {
+        line("position", position);
+    }
     if let Some(time) = &scene.time_increment {
         line("time", format!("{} {} between frames", decimal(time.value), symbol(&time.unit)));
     }
@@ -99,6 +102,20 @@ fn pixel_size(size: &PixelSize) -> Option<String> {
     let known: Vec<String> = known.collect();
     let unit = size.unit.as_deref().map_or("(no unit)", symbol);
     (!known.is_empty()).then(|| format!("{} {unit}", known.join(" · ")))
+}
+
+/// Where the first pixel lies, if anywhere but at the origin.
+fn position(scene: &SceneInfo) -> Option<String> {
+    let at = &scene.position;
+    let lengths =
+        [(Axis::Z, at.z), (Axis::Y, at.y), (Axis::X, at.x)].map(|(axis, at)| format!("{axis} {}", decimal(at)));
+    let unit = scene.pixel_size.unit.as_deref().map_or("(no unit)", symbol);
+    let space = (at.z, at.y, at.x) != (0.0, 0.0, 0.0);
+    let space = space.then(|| format!("{} {unit}", lengths.join(" · ")));
+    let unit = scene.time_increment.as_ref().map_or("(no unit)", |time| symbol(&time.unit));
+    let time = (at.t != 0.0).then(|| format!("T {} {unit}", decimal(at.t)));
+    let parts: Vec<String> = time.into_iter().chain(space).collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
 /// The usual symbol of a unit, or its name.

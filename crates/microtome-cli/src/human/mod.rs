@@ -12,7 +12,7 @@ mod verify;
 pub(crate) use cluster::{check as cluster_check, local as cluster_local};
 pub(crate) use image::image;
 pub(crate) use number::{bytes, count, duration};
-pub(crate) use plan::plan;
+pub(crate) use plan::{losses, plan};
 pub(crate) use run::run;
 pub(crate) use shape::chunk_axes;
 pub(crate) use verify::{compared, scene_title, verified};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use microtome::{Admission, Estimate, LayerEstimate, RunOptions};
+use microtome::{Admission, Estimate, LayerEstimate, Loss, RunOptions};
 
 use super::number::{bytes, count, things};
 use super::shape::trailing;
@@ -36,7 +36,16 @@ pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>
         line("memory", memory(admission, options));
     }
     line("plan", job.plan_hash());
-    out
+    out + &losses("not kept", &job.losses())
+}
+
+/// What of the input the output does not hold, a line each.
+pub(crate) fn losses(name: &str, losses: &[Loss]) -> String {
+    losses.iter().fold(String::new(), |mut out, loss| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{name} {loss}");
+        out
+    })
 }
 
 fn memory(admission: &Admission, options: &RunOptions) -> String {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use microtome::{
-    Channel, ChunkDims, Estimate, ImageInfo, LazyArray, LevelInfo, PixelSize, Quantity, SceneInfo, SceneKind, Shape,
-    StorageInfo, StorageKind,
+    Channel, ChunkDims, Estimate, ImageInfo, LazyArray, LevelInfo, PixelSize, Position, Quantity, SceneInfo, SceneKind,
+    Shape, StorageInfo, StorageKind, Well,
 };
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ pub(crate) struct ImageJson {
     files: Vec<String>,
     missing_files: Vec<String>,
     warnings: Vec<String>,
+    /// What the files hold that no output does.
+    extras: Vec<String>,
     scenes: Vec<SceneJson>,
     /// Present if it was asked for; null if there is none.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -41,6 +43,10 @@ pub(crate) struct SceneJson {
     channels: Vec<Channel>,
     pixel_size: PixelSize,
     time_increment: Option<Quantity>,
+    /// Null where the file says nothing, or zeros.
+    position: Option<Position>,
+    /// The place on a plate, or null.
+    well: Option<Well>,
     levels: Vec<LevelJson>,
     storage: StorageJson,
     chunks: ChunksJson,
@@ -106,6 +112,7 @@ impl ImageJson {
             files: texts(&info.files),
             missing_files: texts(&info.missing_files),
             warnings: info.warnings.clone(),
+            extras: info.extras.clone(),
             scenes,
             xml: ome_xml.then(|| XmlJson { ome_xml: info.ome_xml.clone() }),
         }
@@ -133,6 +140,8 @@ impl SceneJson {
             channels: scene.channels.clone(),
             pixel_size: scene.pixel_size.clone(),
             time_increment: scene.time_increment.clone(),
+            position: Some(scene.position).filter(|position| !position.is_origin()),
+            well: scene.well.clone(),
             levels: scene.levels.iter().map(level).collect(),
             storage: StorageJson::new(&scene.levels[0].storage, extents),
             chunks: ChunksJson {

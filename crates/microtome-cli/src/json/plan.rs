@@ -1,6 +1,6 @@
 //! `plan` as JSON.
 
-use microtome::{Admission, Estimate, Explanation, GraphError, LayerEstimate, RunOptions, Shape};
+use microtome::{Admission, Estimate, Explanation, GraphError, LayerEstimate, Loss, RunOptions, Shape};
 use serde::Serialize;
 
 use super::image::text;
@@ -33,6 +33,8 @@ pub(crate) struct PlanJson {
     /// Threads inside each.
     width: Option<u64>,
     plan_hash: String,
+    /// What of the input the output would not hold.
+    not_kept: Vec<Loss>,
     /// Why it would not run, if so.
     refused: Option<String>,
     #[serde(flatten)]
@@ -104,6 +106,7 @@ impl PlanJson {
             slots: admitted.map(|a| a.slots),
             width: admitted.map(|a| a.width),
             plan_hash: job.plan_hash(),
+            not_kept: job.losses(),
             refused: admission.as_ref().err().map(ToString::to_string),
             graphs: None,
             explain: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use microtome::{BadPlane, Estimate, RunReport};
+use microtome::{BadPlane, Estimate, Loss, RunReport};
 use serde::Serialize;
 
 use super::image::text;
@@ -30,6 +30,8 @@ pub(crate) struct RunJson {
     forecast: Forecast,
     output: String,
     plan_hash: String,
+    /// What of the input the output does not hold.
+    not_kept: Vec<Loss>,
     /// Planes that could not be read and were left out.
     quarantine: Vec<BadPlane>,
 }
@@ -67,7 +69,7 @@ fn failed(report: &RunReport) -> u64 {
 }
 
 impl RunJson {
-    pub(crate) fn new(job: &Job, estimate: &Estimate, report: &RunReport) -> RunJson {
+    pub(crate) fn new(job: &Job, estimate: &Estimate, report: &RunReport, losses: Vec<Loss>) -> RunJson {
         RunJson {
             tasks: RunTasks {
                 planned: report.tasks_planned,
@@ -100,6 +102,7 @@ impl RunJson {
             },
             output: text(job.path()),
             plan_hash: job.plan_hash(),
+            not_kept: losses,
             quarantine: report.quarantine.clone(),
         }
     }

@@ -1,7 +1,9 @@
 //! `convert`: an image, or a part of it, as OME-Zarr or OME-TIFF; of a Zarr with all that belongs together: labels, wells,
 //! series.
 
-use microtome::{Collection, Image, LazyArray, Member, OutputFormat, Part, SceneKind, Store, Survey, describe, survey};
+use microtome::{
+    Collection, Image, LazyArray, Member, OutputFormat, Part, SceneKind, Store, Survey, describe, series, survey,
+};
 
 use super::job::{self, Job, Work};
 use crate::args::{ConvertArgs, target};
@@ -11,16 +13,10 @@ use crate::error::CliError;
 pub(super) fn job(args: &ConvertArgs) -> Result<Job, CliError> {
     job::check(&args.output, &args.store)?;
     let image = job::open(&args.input)?;
-    match target(&args.output)? {
-        OutputFormat::OmeZarr => {
-            if let Some(chosen) = chosen(&image, args)? {
-                return together(&image, args, &chosen);
-            }
-        }
-        OutputFormat::OmeTiff if image.scenes().any(|scene| scene.info().kind == SceneKind::Label) => {
-            tracing::warn!("labels are left out: an OME-TIFF has no place for them; OME-Zarr keeps them");
-        }
-        OutputFormat::OmeTiff => {}
+    if target(&args.output)? == OutputFormat::OmeZarr
+        && let Some(chosen) = chosen(&image, args)?
+    {
+        return together(&image, args, &chosen);
     }
     let array = cast(job::source(&image, &args.source)?, args)?;
     Job::new(&args.input, &args.output, array, &args.store)
@@ -33,8 +29,8 @@ fn cast(array: LazyArray, args: &ConvertArgs) -> Result<LazyArray, CliError> {
     })
 }
 
-/// The scenes of a Zarr that are written together, with their groups: all, or the one that is named and its labels. `None`
-/// where there is nothing to keep together, and for a part of an image, whose labels would not fit it.
+/// The scenes that are written together, with their groups: all of a Zarr or of an OME-TIFF, or the one of a Zarr that is named
+/// and its labels. `None` where there is nothing to keep together, and for a part of an image, whose labels would not fit it.
 fn chosen(image: &Image, args: &ConvertArgs) -> Result<Option<Survey>, CliError> {
     if args.source.level > 0 || args.source.region.is_some() || args.source.axes.is_some() {
         return Ok(None);
@@ -45,6 +41,7 @@ fn chosen(image: &Image, args: &ConvertArgs) -> Result<Option<Survey>, CliError>
             tracing::debug!("{}: {why}", image.info().path.display());
             return Ok(None);
         }
+        None if args.source.scene.is_none() => return Ok(series(image)),
         None => return Ok(None),
     };
     let Some(name) = &args.source.scene else { return Ok(Some(survey)) };
@@ -69,7 +66,7 @@ fn together(image: &Image, args: &ConvertArgs, chosen: &Survey) -> Result<Job, C
     let array = parts[0].array.clone();
     let options = args.store.options(target(&args.output)?)?;
     let work = if let [part] = &parts[..] {
-        Work::One(Store::of_part(part, &args.output, &options)?)
+        Work::One(Box::new(Store::of_part(part, &args.output, &options)?))
     } else {
         let xml = image.info().ome_xml.clone();
         Work::Several(Box::new(Collection::of(&args.output, parts, &chosen.groups, xml, &options)?))

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use microtome::{
-    Admission, CancelToken, Collection, Estimate, GraphError, Image, LazyArray, RunError, RunOptions, RunReport,
-    SceneKind, Store, WriteError, describe,
+    Admission, CancelToken, Collection, Estimate, GraphError, Image, LazyArray, Loss, Lost, RunError, RunOptions,
+    RunReport, Store, WriteError, describe,
 };
 
 use crate::args::{Everywhere, SourceArgs, StoreArgs, target};
@@ -34,7 +34,7 @@ pub(crate) struct Job {
 /// What is stored: a scene, or several together.
 #[derive(Debug)]
 pub(super) enum Work {
-    One(Store),
+    One(Box<Store>),
     Several(Box<Collection>),
 }
 
@@ -68,10 +68,6 @@ pub(super) fn source(image: &Image, args: &SourceArgs) -> Result<LazyArray, CliE
     let scene = scene.level(args.level)?;
     let shape = scene.info().levels[scene.place().level].shape;
     let region = args.region.as_ref().map(|region| region.within(&shape)).transpose()?;
-    let labels = image.info().scenes.iter().filter(|other| other.kind == SceneKind::Label).count();
-    if labels > 0 && scene.info().kind == SceneKind::Image {
-        tracing::warn!("{} has labels, which are left out", image.info().path.display());
-    }
     let dims = args.chunk_dims.clone().unwrap_or_else(|| scene.default_chunks());
     Ok(scene.region(region, &dims)?)
 }
@@ -84,7 +80,7 @@ impl Job {
             args.naming().apply(scene)?;
         }
         let store = Store::of(&array, output, scene.as_ref(), &args.options(target(output)?)?)?;
-        Ok(Job::of(input, array, Work::One(store), args))
+        Ok(Job::of(input, array, Work::One(Box::new(store)), args))
     }
 
     pub(super) fn of(input: &Path, array: LazyArray, work: Work, args: &StoreArgs) -> Job {
@@ -110,8 +106,16 @@ impl Job {
     /// Each scene as it is stored; there is at least one.
     pub(crate) fn stores(&self) -> &[Store] {
         match &self.work {
-            Work::One(store) => std::slice::from_ref(store),
+            Work::One(store) => std::slice::from_ref(&**store),
             Work::Several(collection) => collection.stores(),
+        }
+    }
+
+    /// What of the input the output will not hold.
+    pub(crate) fn losses(&self) -> Vec<Loss> {
+        match &self.work {
+            Work::One(store) => store.losses(),
+            Work::Several(collection) => collection.losses(),
         }
     }
 
@@ -159,6 +163,11 @@ impl Job {
             // not help there.
             Err(refused) => return Err(self.run_it(&options).err().unwrap_or_else(|| refused.into()).into()),
         };
+        let losses = self.losses();
+        // Pixels that are missed later are told before hours are spent.
+        for loss in losses.iter().filter(|loss| matches!(loss.what, Lost::Scenes | Lost::Labels)) {
+            tracing::warn!("not kept: {loss}");
+        }
         let signal = stop_on_signal(options.cancel.clone());
         let progress = Progress::start(everywhere, &options.counters, &estimate);
         let result = self.run_it(&options);
@@ -168,9 +177,10 @@ impl Job {
             signal => CliError::Stopped { signal, source },
         })?;
         if everywhere.json {
-            output.json(&RunJson::new(self, &estimate, &report))?;
+            output.json(&RunJson::new(self, &estimate, &report, losses))?;
         } else if !everywhere.quiet {
             output.text(&human::run(self, &estimate, &report, options.memory))?;
+            output.text(&human::losses("  not kept", &losses))?;
         }
         match report.quarantine.len() {
             0 => Ok(()),

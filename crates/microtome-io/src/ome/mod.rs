@@ -5,12 +5,16 @@
 //! *Invariant:* no DTD, no entity but the five of XML and character references, no other file: a document with a
 //! `DOCTYPE` is refused, and time and memory are linear in the size of a document that [`Limits`](crate::Limits) bound.
 
+mod beside;
 mod model;
 mod parse;
+mod places;
 mod unit;
 mod write;
 
+pub use beside::beside;
 pub use model::{BinaryOnly, FileRef, Ome, OmeChannel, OmeError, OmeImage, TiffData};
 pub use parse::parse;
+pub use places::held_well;
 pub use unit::{Unit, length_symbol, length_unit, time_symbol, time_unit};
-pub use write::{OmeMeta, type_name, write};
+pub use write::{OmeMeta, held_text, keeps_original, original, type_name, write};

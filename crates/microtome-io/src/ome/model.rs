@@ -2,7 +2,7 @@
 
 use microtome_array::{Axis, PixelType};
 
-use crate::{PixelSize, Quantity};
+use crate::{PixelSize, Position, Quantity, Well};
 
 /// An OME-XML document.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +54,10 @@ pub struct OmeImage {
     pub pixel_size: PixelSize,
     /// Time between two frames.
     pub time_increment: Option<Quantity>,
+    /// Its place on a plate, if the document has plates.
+    pub well: Option<Well>,
+    /// Where it lies, if one of our documents says so.
+    pub position: Position,
     /// The channels in document order.
     pub channels: Vec<OmeChannel>,
     /// Which plane lies where.
@@ -70,6 +74,8 @@ impl Default for OmeImage {
             dtype: None,
             pixel_size: PixelSize::default(),
             time_increment: None,
+            well: None,
+            position: Position::default(),
             channels: Vec::new(),
             tiff_data: Vec::new(),
         }

@@ -7,6 +7,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::model::{BinaryOnly, FileRef, Ome, OmeChannel, OmeError, OmeImage, TiffData};
+use super::places::Places;
 use super::unit::{Unit, length_unit, time_unit};
 use crate::{Limits, PixelSize, Quantity};
 
@@ -81,6 +82,7 @@ struct Walk {
     known_files: HashMap<FileRef, u32>,
     /// Channel names of schemas before 2008, which have them apart from the pixels.
     logical_channels: Vec<OmeChannel>,
+    places: Places,
 }
 
 impl Walk {
@@ -116,7 +118,7 @@ impl Walk {
                 self.uuid.name = Attributes::of(element)?.take("FileName").unwrap_or_default();
                 self.in_uuid = true;
             }
-            _ => {}
+            name => self.places.enter(name, || Attributes::of(element))?,
         }
         Ok(())
     }
@@ -125,6 +127,7 @@ impl Walk {
         if self.in_uuid {
             self.uuid.uuid.push_str(text.trim());
         }
+        self.places.text(text);
     }
 
     fn leave(&mut self, name: &[u8]) {
@@ -146,7 +149,7 @@ impl Walk {
                 }
                 self.has_pixels = false;
             }
-            _ => {}
+            name => self.places.leave(name),
         }
     }
 
@@ -201,14 +204,15 @@ impl Walk {
         Ok(())
     }
 
-    fn finish(self) -> Result<Ome, OmeError> {
+    fn finish(mut self) -> Result<Ome, OmeError> {
+        self.places.give(&mut self.ome.images);
         let useful = !self.ome.images.is_empty() || self.ome.binary_only.is_some();
         if self.is_ome && useful { Ok(self.ome) } else { Err(OmeError::NotOme) }
     }
 }
 
 /// The attributes of one element, by local name.
-struct Attributes(Vec<(String, String)>);
+pub(super) struct Attributes(Vec<(String, String)>);
 
 impl Attributes {
     fn of(element: &BytesStart<'_>) -> Result<Attributes, String> {
@@ -222,7 +226,7 @@ impl Attributes {
         Ok(Attributes(all))
     }
 
-    fn take(&mut self, name: &str) -> Option<String> {
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
         let index = self.0.iter().position(|(n, _)| n == name)?;
         Some(self.0.swap_remove(index).1)
     }
@@ -231,7 +235,7 @@ impl Attributes {
         self.take(name)?.trim().parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0)
     }
 
-    fn integer(&mut self, name: &str) -> Option<u64> {
+    pub(super) fn integer(&mut self, name: &str) -> Option<u64> {
         self.take(name)?.trim().parse().ok()
     }
 }

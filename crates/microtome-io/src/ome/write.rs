@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 
 use microtome_array::{ArraySpec, Axis, PixelType};
 
+use super::places::{held_well, write_plate, write_position};
 use super::unit::{length_symbol, time_symbol};
-use crate::{Channel, Limits, PixelSize, Quantity, SceneInfo};
+use crate::{Channel, Limits, PixelSize, Position, Quantity, SceneInfo, Well};
 
 /// Who the documents say they are from.
 const CREATOR: &str = concat!("microtome ", env!("CARGO_PKG_VERSION"));
@@ -27,6 +28,10 @@ pub struct OmeMeta {
     pub pixel_size: PixelSize,
     /// Time between two frames.
     pub time_increment: Option<Quantity>,
+    /// Its place on a plate; left out where [`held_well`](super::held_well) is `None`.
+    pub well: Option<Well>,
+    /// Where the first pixel lies.
+    pub position: Position,
     /// The document that the image came with: kept whole, as the text of an annotation.
     pub original: Option<String>,
 }
@@ -38,6 +43,8 @@ impl From<&SceneInfo> for OmeMeta {
             channels: scene.channels.clone(),
             pixel_size: scene.pixel_size.clone(),
             time_increment: scene.time_increment.clone(),
+            well: scene.well.clone(),
+            position: scene.position,
             original: None,
         }
     }
@@ -84,23 +91,55 @@ pub fn write(array: ArraySpec, meta: &OmeMeta, uuid: &str) -> Option<String> {
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><OME xmlns=\"{SCHEMA}\" \
          xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:schemaLocation=\"{SCHEMA} {SCHEMA}/ome.xsd\" \
-         UUID=\"urn:uuid:{uuid}\" Creator=\"{CREATOR}\"><Image ID=\"Image:0\""
+         UUID=\"urn:uuid:{uuid}\" Creator=\"{CREATOR}\">"
     );
+    if let Some(well) = meta.well.as_ref().and_then(held_well) {
+        write_plate(&mut out, &well, "Image:0");
+    }
+    out.push_str("<Image ID=\"Image:0\"");
     attribute(&mut out, "Name", Some(meta.name.as_str()).filter(|name| !name.is_empty()));
     out.push('>');
     pixels(&mut out, array, meta, kind);
-    let kept = meta.original.as_deref().and_then(original).map(|text| annotation(&text));
-    if let Some(kept) = kept
-        && (out.len() + kept.len()) as u64 + 64 <= Limits::default().metadata_bytes
+    let mut annotations = String::new();
+    if let Some(kept) = meta.original.as_deref().and_then(original).map(|text| annotation(&text))
+        && fits(out.len() + kept.len())
     {
         // An annotation that belongs to the image is one that programs copy along.
-        out.push_str("<AnnotationRef ID=\"Annotation:0\"/></Image>");
-        out.push_str(&kept);
-    } else {
-        out.push_str("</Image>");
+        out.push_str("<AnnotationRef ID=\"Annotation:0\"/>");
+        annotations.push_str(&kept);
+    }
+    if !meta.position.is_origin() {
+        out.push_str("<AnnotationRef ID=\"Annotation:1\"/>");
+        write_position(&mut annotations, &meta.position, "Annotation:1");
+    }
+    out.push_str("</Image>");
+    if !annotations.is_empty() {
+        let _ = write!(out, "<StructuredAnnotations>{annotations}</StructuredAnnotations>");
     }
     out.push_str("</OME>");
     Some(out)
+}
+
+/// Whether a document of so many bytes is one that readers take by default, with room for its end and for where it lies.
+fn fits(bytes: usize) -> bool {
+    bytes as u64 + 1024 <= Limits::default().metadata_bytes
+}
+
+/// Whether the original would be kept as an annotation: it is not too large. Of one of ours, what it keeps itself.
+pub fn keeps_original(array: ArraySpec, meta: &OmeMeta) -> bool {
+    let Some(kept) = meta.original.as_deref().and_then(original) else { return true };
+    let rest = write(array, &OmeMeta { original: None, ..meta.clone() }, "").map_or(0, |xml| xml.len());
+    fits(rest + annotation(&kept).len())
+}
+
+/// Text as a document can hold it as an attribute.
+pub fn held_text(text: &str) -> String {
+    let plain = |c: char| match c {
+        '\t' | '\n' | '\r' => ' ',
+        '\0'..' ' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
+        other => other,
+    };
+    text.chars().map(plain).collect()
 }
 
 fn pixels(out: &mut String, array: ArraySpec, meta: &OmeMeta, kind: &str) {
@@ -148,16 +187,16 @@ fn color(text: &str) -> Option<String> {
 fn annotation(text: &str) -> String {
     let described = "The OME-XML of the image that this one was made from, as it was found.";
     let mut out = format!(
-        "<StructuredAnnotations><CommentAnnotation ID=\"Annotation:0\" Namespace=\"{ORIGINAL}\"><Description>{described}\
+        "<CommentAnnotation ID=\"Annotation:0\" Namespace=\"{ORIGINAL}\"><Description>{described}\
          </Description><Value>"
     );
     escape(&mut out, text, |space| space);
-    out.push_str("</Value></CommentAnnotation></StructuredAnnotations>");
+    out.push_str("</Value></CommentAnnotation>");
     out
 }
 
 /// The document that is to be kept of one an image came with: of one of ours what it keeps, if anything.
-fn original(text: &str) -> Option<String> {
+pub fn original(text: &str) -> Option<String> {
     let Some(at) = text.find(&format!("Namespace=\"{ORIGINAL}\">")) else {
         let by = text.split_once("Creator=\"microtome ").map(|(_, version)| version);
         let ours = by.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()));
@@ -167,7 +206,7 @@ fn original(text: &str) -> Option<String> {
     quick_xml::escape::unescape(kept).ok().map(std::borrow::Cow::into_owned)
 }
 
-fn attribute(out: &mut String, name: &str, value: Option<&str>) {
+pub(super) fn attribute(out: &mut String, name: &str, value: Option<&str>) {
     let Some(value) = value else { return };
     let _ = write!(out, " {name}=\"");
     // Whitespace of other kinds would be read as that.
@@ -176,7 +215,7 @@ fn attribute(out: &mut String, name: &str, value: Option<&str>) {
 }
 
 /// Text without what XML takes for its own; what it cannot hold becomes the character for what cannot be shown.
-fn escape(out: &mut String, text: &str, space: fn(char) -> char) {
+pub(super) fn escape(out: &mut String, text: &str, space: fn(char) -> char) {
     for character in text.chars() {
         match character {
             '&' => out.push_str("&amp;"),
@@ -203,12 +242,15 @@ mod tests {
     }
 
     fn meta() -> OmeMeta {
-        let channel = |name: &str, color: &str| Channel { name: name.to_owned(), color: Some(color.to_owned()) };
+        let channel =
+            |name: &str, color: &str| Channel { name: name.to_owned(), color: Some(color.to_owned()), window: None };
         OmeMeta {
             name: "a <b> & \"c\" \u{1f52c}".to_owned(),
             channels: vec![channel("DAPI", "0000FF"), channel("GFP ü", "FF0102")],
             pixel_size: PixelSize { z: Some(0.3), y: Some(1e-7), x: Some(65.0), unit: Some("micrometer".to_owned()) },
             time_increment: Some(Quantity { value: 2.5, unit: "millisecond".to_owned() }),
+            well: None,
+            position: Position::default(),
             original: None,
         }
     }

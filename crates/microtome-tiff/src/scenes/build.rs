@@ -79,8 +79,10 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
         kind: SceneKind::Image,
         dtype,
         channels: draft.channels,
-        pixel_size: draft.pixel_size,
+        pixel_size: draft.pixel_size.stated(),
         time_increment: draft.time_increment,
+        well: draft.well,
+        position: draft.position,
         levels,
         page_order: draft.page_order,
     };
@@ -105,9 +107,11 @@ fn absent(set: &mut Set, draft: Draft, index: usize) -> Result<Option<(SceneInfo
         kind: SceneKind::Image,
         dtype,
         channels: draft.channels,
-        pixel_size: draft.pixel_size,
+        pixel_size: draft.pixel_size.stated(),
         time_increment: draft.time_increment,
-        levels: vec![LevelInfo { shape, downsample: [1.0; 6], storage }],
+        well: draft.well,
+        position: draft.position,
+        levels: vec![LevelInfo { shape, downsample: [1.0; 6], origin: [0.0; 6], storage }],
         page_order: draft.page_order,
     };
     let level = Level { planes: draft.planes.into(), sub: None, scratch: 0, direct: true };
@@ -203,7 +207,7 @@ fn level_info(shape: Shape, full: Shape, layout: &Layout) -> LevelInfo {
     let kind = if layout.is_tiled() { StorageKind::Tiles } else { StorageKind::Strips };
     let storage = StorageInfo { kind, tile, shard: None, granule, codec: layout.codec_name() };
     let downsample = PerAxis::from_fn(|axis| factor(full.get(axis), shape.get(axis))).0;
-    LevelInfo { shape, downsample, storage }
+    LevelInfo { shape, downsample, origin: [0.0; 6], storage }
 }
 
 /// How many pixels of `full` one of `small` covers: a whole number where rounding explains the rest.

@@ -12,7 +12,7 @@ mod plain;
 mod shaped;
 
 use microtome_array::{Axis, PixelType};
-use microtome_io::{Channel, PixelSize, Quantity, ReadError};
+use microtome_io::{Channel, PixelSize, Position, Quantity, ReadError, Well};
 
 use crate::set::{PlaneRef, Set};
 
@@ -26,6 +26,8 @@ pub(crate) struct Draft {
     pub(crate) channels: Vec<Channel>,
     pub(crate) pixel_size: PixelSize,
     pub(crate) time_increment: Option<Quantity>,
+    pub(crate) well: Option<Well>,
+    pub(crate) position: Position,
     pub(crate) page_order: [Axis; 3],
     /// Number of planes along T, C, Z.
     pub(crate) size: [u64; 3],
@@ -46,6 +48,8 @@ impl Draft {
             channels: vec![Channel::default(); size[1] as usize],
             pixel_size: PixelSize::default(),
             time_increment: None,
+            well: None,
+            position: Position::default(),
             page_order: [Axis::Z, Axis::C, Axis::T],
             size,
             planes,
@@ -60,6 +64,8 @@ pub(crate) struct Arranged {
     pub(crate) format: &'static str,
     pub(crate) drafts: Vec<Draft>,
     pub(crate) ome_xml: Option<String>,
+    /// The description of the first page, where it is not kept as OME-XML.
+    pub(crate) description: Option<String>,
 }
 
 /// Arranges the pages of a set into scenes, by the first kind of metadata that is there and makes sense.
@@ -69,14 +75,16 @@ pub(crate) fn arrange(set: &mut Set) -> Result<Arranged, ReadError> {
         let drafts = ome::arrange(set, &text)?;
         let format = if drafts.is_some() { "OME-TIFF" } else { "TIFF" };
         let drafts = drafts.unwrap_or_else(|| plain::arrange(set));
-        return Ok(Arranged { format, drafts, ome_xml: Some(text) });
+        return Ok(Arranged { format, drafts, ome_xml: Some(text), description: None });
     }
     if text.starts_with("ImageJ=") {
-        return Ok(Arranged { format: "ImageJ TIFF", drafts: imagej::arrange(set, &text), ome_xml: None });
+        let drafts = imagej::arrange(set, &text);
+        return Ok(Arranged { format: "ImageJ TIFF", drafts, ome_xml: None, description: Some(text) });
     }
     let shaped = if text.starts_with("{\"shape\"") { shaped::arrange(set, &text) } else { None };
     let drafts = shaped.unwrap_or_else(|| plain::arrange(set));
-    Ok(Arranged { format: "TIFF", drafts, ome_xml: None })
+    let description = Some(text).filter(|text| !text.starts_with("{\"shape\""));
+    Ok(Arranged { format: "TIFF", drafts, ome_xml: None, description })
 }
 
 /// Position of a plane in the order T, C, Z, from its number in file order (`order`, fastest first).

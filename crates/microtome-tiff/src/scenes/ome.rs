@@ -77,6 +77,8 @@ fn draft(set: &mut Set, _ome: &Ome, image: &OmeImage, files: &[crate::scenes::om
     draft.channels = names(image, size[Axis::C.index()]);
     draft.pixel_size = image.pixel_size.clone();
     draft.time_increment.clone_from(&image.time_increment);
+    draft.well.clone_from(&image.well);
+    draft.position = image.position;
     draft.page_order = image.order;
     draft.fallback = build::fallback([height, width], image.dtype);
     Some(draft)
@@ -102,7 +104,7 @@ fn samples(set: &Set, image: &OmeImage, files: &[crate::scenes::ome_files::Slot]
 fn names(image: &OmeImage, count: u64) -> Vec<Channel> {
     let named = |n: u64| {
         let channel = image.channels.get(n as usize);
-        channel.map(|c| Channel { name: c.name.clone(), color: c.color.clone() }).unwrap_or_default()
+        channel.map(|c| Channel { name: c.name.clone(), color: c.color.clone(), window: None }).unwrap_or_default()
     };
     (0..count).map(named).collect()
 }

@@ -5,6 +5,7 @@
 
 mod axes;
 mod chain;
+mod extras;
 mod fill;
 mod level;
 mod meta;
@@ -80,6 +81,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
         warnings: [found.warnings, series.warnings].concat(),
         scenes: found.scenes,
         ome_xml: series.xml,
+        extras: extras::extras(&tree),
     };
     let groups = survey::groups(&tree);
     let (cache, shelf) = (IndexCache::default(), Shelf::default());

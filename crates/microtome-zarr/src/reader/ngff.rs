@@ -1,10 +1,11 @@
 //! NGFF: what the attributes of a group say of an image. Sources: the OME-Zarr specifications 0.1 to 0.5.
 
-use microtome_array::Axis;
-use microtome_io::{Channel, PixelSize, Quantity, ome};
+use microtome_array::{Axis, PerAxis, PixelType};
+use microtome_io::{Channel, PixelSize, Position, Quantity, ome};
 use serde_json::Value;
 
 use super::axes::{AxisMap, NamedAxis, canonical};
+use crate::omero::{NO_COLOR, stated_window};
 
 /// One entry of `multiscales`.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Dataset {
     pub(super) path: String,
     /// The factors of the level's and of the image's transformations, along the file's axes.
     pub(super) scale: Option<Vec<f64>>,
+    /// Where they put the first pixel.
+    pub(super) translation: Option<Vec<f64>>,
 }
 
 /// The multiscales of a group, in order; an error tells what is wrong with one.
@@ -38,8 +41,7 @@ fn multiscale(entry: &Value, attributes: &Value, version: &str) -> Result<Multis
     };
     let version = word(entry, "version").or_else(|| word(attributes, "version")).unwrap_or_else(|| version.to_owned());
     let list = entry.get("datasets").and_then(Value::as_array).ok_or("multiscales has no datasets")?;
-    let whole = scale(entry);
-    let datasets = list.iter().map(|d| dataset(d, whole.as_deref())).collect::<Result<Vec<_>, String>>()?;
+    let datasets = list.iter().map(|d| dataset(d, entry)).collect::<Result<Vec<_>, String>>()?;
     if datasets.is_empty() {
         return Err("multiscales has no datasets".to_owned());
     }
@@ -56,52 +58,64 @@ fn axis(value: &Value) -> NamedAxis {
 }
 
 /// A dataset's path must be a plain path downwards: nothing else is joined to a folder.
-fn dataset(value: &Value, whole: Option<&[f64]>) -> Result<Dataset, String> {
+fn dataset(value: &Value, image: &Value) -> Result<Dataset, String> {
     let path = value.get("path").and_then(Value::as_str).ok_or("a dataset has no path")?;
     let plain =
         path.split('/').all(|part| !part.is_empty() && part != "." && part != "..") && !path.contains(['\\', '\0']);
     if !plain {
         return Err(format!("the dataset path {path:?} leads out of the image's own folder, which is not followed"));
     }
-    let scale = match (scale(value), whole) {
-        (Some(own), Some(whole)) if own.len() == whole.len() => {
-            Some(own.iter().zip(whole).map(|(a, b)| a * b).collect())
+    let (mut scale, mut translation) = (None, None);
+    // A level's own transformations come first, those of the whole image after them.
+    for step in [value, image].into_iter().flat_map(steps) {
+        let numbers = |key: &str| -> Option<Vec<f64>> {
+            step.get(key)?.as_array()?.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>()
+        };
+        match step.get("type").and_then(Value::as_str) {
+            Some("scale") => {
+                let Some(factors) = numbers("scale") else { continue };
+                translation = translation.map(|so_far| joined(so_far, &factors, |a, b| a * b));
+                scale = Some(scale.map_or_else(|| factors.clone(), |so_far| joined(so_far, &factors, |a, b| a * b)));
+            }
+            Some("translation") => {
+                let Some(way) = numbers("translation") else { continue };
+                translation =
+                    Some(translation.map_or_else(|| way.clone(), |so_far| joined(so_far, &way, |a, b| a + b)));
+            }
+            _ => {}
         }
-        (Some(own), _) => Some(own),
-        (None, whole) => whole.map(<[f64]>::to_vec),
-    };
-    Ok(Dataset { path: path.to_owned(), scale })
+    }
+    Ok(Dataset { path: path.to_owned(), scale, translation })
 }
 
-/// The product of the scale transformations of an entry.
-fn scale(entry: &Value) -> Option<Vec<f64>> {
-    let list = entry.get("coordinateTransformations")?.as_array()?;
-    let mut product: Option<Vec<f64>> = None;
-    // Drafts after 0.5 put scale and translation into a sequence.
-    let steps = list.iter().flat_map(|t| match t.get("transformations").and_then(Value::as_array) {
+/// The transformations of an entry. Drafts after 0.5 put scale and translation into a sequence.
+fn steps(entry: &Value) -> impl Iterator<Item = &Value> {
+    let list = entry.get("coordinateTransformations").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    list.iter().flat_map(|t| match t.get("transformations").and_then(Value::as_array) {
         Some(steps) => &steps[..],
         None => std::slice::from_ref(t),
-    });
-    for one in steps.filter(|t| t.get("type").and_then(Value::as_str) == Some("scale")) {
-        let factors: Option<Vec<f64>> = one.get("scale")?.as_array()?.iter().map(Value::as_f64).collect();
-        let factors = factors?;
-        product = Some(match product {
-            Some(so_far) if so_far.len() == factors.len() => so_far.iter().zip(&factors).map(|(a, b)| a * b).collect(),
-            _ => factors,
-        });
-    }
-    product
+    })
 }
 
-/// Channels by `omero`, one for each of `count`.
-pub(super) fn channels(attributes: &Value, count: u64) -> Vec<Channel> {
+/// Two lists of numbers, one for each axis, as one; the first where they are not of the same axes.
+fn joined(so_far: Vec<f64>, next: &[f64], join: fn(f64, f64) -> f64) -> Vec<f64> {
+    if so_far.len() != next.len() {
+        return so_far;
+    }
+    so_far.iter().zip(next).map(|(&a, &b)| join(a, b)).collect()
+}
+
+/// Channels by `omero`, one for each of `count`, of pixels of a type.
+pub(super) fn channels(attributes: &Value, count: u64, dtype: PixelType) -> Vec<Channel> {
     let list = attributes.pointer("/omero/channels").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let word = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut channels: Vec<Channel> = list
         .iter()
         .map(|c| Channel {
             name: word(c, "label").unwrap_or_default(),
-            color: word(c, "color").and_then(|c| color(&c)),
+            // NGFF wants a colour also where there is none; ours says so of those.
+            color: word(c, "color").and_then(|c| color(&c)).filter(|_| c.get(NO_COLOR) != Some(&Value::Bool(true))),
+            window: c.get("window").and_then(|window| stated_window(window, dtype)),
         })
         .collect();
     channels.resize(count.min(1 << 16) as usize, Channel::default());
@@ -126,25 +140,45 @@ fn color(text: &str) -> Option<String> {
     valid.then(|| digits[..6].to_ascii_uppercase())
 }
 
-/// Pixel sizes from scale factors: lengths in the unit of X, or the first axis that has one.
-pub(super) fn pixel_size(scale: Option<&[f64]>, axes: &[NamedAxis], map: &AxisMap) -> PixelSize {
-    let Some(scale) = scale.filter(|s| s.len() == map.len()) else { return PixelSize::default() };
-    let factors = canonical(map, &scale.iter().copied().map(Some).collect::<Vec<_>>(), None);
-    let texts: Vec<Option<&str>> = axes.iter().map(|a| a.unit.as_deref()).collect();
-    let units =
-        if texts.len() == map.len() { canonical(map, &texts, None) } else { microtome_array::PerAxis::splat(None) };
-    let shared = [Axis::X, Axis::Y, Axis::Z].into_iter().find_map(|a| units[a]);
-    let shared = shared.map(ome::length_unit);
-    let size = |axis: Axis| {
-        let value = factors[axis].filter(|f| f.is_finite() && *f != 0.0)?;
-        match (units[axis], &shared) {
-            (Some(own), Some(shared)) => ome::length_unit(own).to(shared, value),
-            // NGFF wants a scale on every axis: 1 without a unit beside axes that have one says that nothing is known.
-            (None, Some(_)) if value == 1.0 => None,
-            _ => Some(value),
-        }
+/// Pixel sizes and position from what the first level's transformations say: lengths in the unit of X, or the first axis that
+/// has one.
+pub(super) fn place(dataset: &Dataset, axes: &[NamedAxis], map: &AxisMap) -> (PixelSize, Position) {
+    let along = |numbers: Option<&[f64]>| match numbers.filter(|list| list.len() == map.len()) {
+        Some(list) => canonical(map, &list.iter().copied().map(Some).collect::<Vec<_>>(), None),
+        None => PerAxis::splat(None),
     };
-    PixelSize { z: size(Axis::Z), y: size(Axis::Y), x: size(Axis::X), unit: shared.as_ref().map(|u| u.name.clone()) }
+    let (factors, starts) = (along(dataset.scale.as_deref()), along(dataset.translation.as_deref()));
+    let texts: Vec<Option<&str>> = axes.iter().map(|a| a.unit.as_deref()).collect();
+    let units = if texts.len() == map.len() { canonical(map, &texts, None) } else { PerAxis::splat(None) };
+    let shared = [Axis::X, Axis::Y, Axis::Z].into_iter().find_map(|a| units[a]).map(ome::length_unit);
+    let in_shared = |axis: Axis, value: f64| match (units[axis], &shared) {
+        (Some(own), Some(shared)) => ome::length_unit(own).to(shared, value),
+        _ => Some(value),
+    };
+    let stated = |axis: Axis| factors[axis].filter(|f| f.is_finite() && *f != 0.0);
+    let size = |axis: Axis| {
+        let value = stated(axis)?;
+        // NGFF wants a scale on every axis: 1 without a unit beside axes that have one says that nothing is known.
+        let unknown = units[axis].is_none() && value == 1.0 && shared.is_some();
+        if unknown { None } else { in_shared(axis, value) }
+    };
+    let start = |axis: Axis| {
+        let value = starts[axis].filter(|start| start.is_finite()).unwrap_or(0.0);
+        in_shared(axis, value).unwrap_or(0.0)
+    };
+    let [z, y, x] = [Axis::Z, Axis::Y, Axis::X].map(size);
+    let unit = shared.as_ref().map(|u| u.name.clone()).filter(|_| [z, y, x].iter().any(Option::is_some));
+    let t = starts[Axis::T].filter(|start| start.is_finite()).unwrap_or(0.0);
+    let position = Position { t, z: start(Axis::Z), y: start(Axis::Y), x: start(Axis::X) };
+    (PixelSize { z, y, x, unit }.stated(), position)
+}
+
+/// Where the first pixel of a level lies along a file axis, in level-0 pixels from the first of those.
+pub(super) fn origin(first: &Dataset, level: &Dataset, axis: usize) -> f64 {
+    let start = |dataset: &Dataset| dataset.translation.as_ref().and_then(|t| t.get(axis).copied()).unwrap_or(0.0);
+    let size = first.scale.as_ref().and_then(|s| s.get(axis).copied()).unwrap_or(1.0);
+    let pixels = (start(level) - start(first)) / size;
+    if pixels.is_finite() { pixels } else { 0.0 }
 }
 
 /// The time between frames: the scale of T, where it has a unit or is not just 1.
@@ -152,7 +186,8 @@ pub(super) fn time_increment(scale: Option<&[f64]>, axes: &[NamedAxis], map: &Ax
     let at = map.iter().position(|&a| a == Some(Axis::T))?;
     let value = *scale?.get(at)?;
     let unit = axes.get(at).and_then(|a| a.unit.as_deref()).map(|u| ome::time_unit(u).name);
-    (unit.is_some() || value != 1.0).then(|| Quantity { value, unit: unit.unwrap_or_else(|| "second".to_owned()) })
+    let says = (unit.is_some() || value != 1.0) && value.is_finite() && value > 0.0;
+    says.then(|| Quantity { value, unit: unit.unwrap_or_else(|| "second".to_owned()) })
 }
 
 #[cfg(test)]
@@ -163,15 +198,20 @@ mod tests {
     #[test]
     fn paths_that_lead_out_are_refused() {
         for path in ["/etc", "../x", "0/../../x", "", "a//b", "./0"] {
-            assert!(dataset(&json!({"path": path}), None).is_err(), "{path}");
+            assert!(dataset(&json!({"path": path}), &json!({})).is_err(), "{path}");
         }
-        assert!(dataset(&json!({"path": "scale/0"}), None).is_ok());
+        assert!(dataset(&json!({"path": "scale/0"}), &json!({})).is_ok());
     }
 
     #[test]
     fn scales_of_level_and_image_are_multiplied() {
-        let scaled = |s: f64| json!({"coordinateTransformations": [{"type": "scale", "scale": [s, 2.0]}], "path": "0"});
-        assert_eq!(dataset(&scaled(3.0), Some(&[0.5, 10.0])).unwrap().scale.unwrap(), [1.5, 20.0]);
+        let with = |steps: Value| json!({"coordinateTransformations": steps, "path": "0"});
+        let own = with(json!([{"type": "scale", "scale": [3.0, 2.0]}, {"type": "translation", "translation": [7, 1]}]));
+        let whole = json!([{"type": "scale", "scale": [0.5, 10.0]}, {"type": "translation", "translation": [1, 2]}]);
+        let found = dataset(&own, &with(whole)).unwrap();
+        assert_eq!((found.scale.unwrap(), found.translation.unwrap()), (vec![1.5, 20.0], vec![4.5, 12.0]));
+        let alone = dataset(&own, &json!({})).unwrap();
+        assert_eq!((alone.scale.unwrap(), alone.translation.unwrap()), (vec![3.0, 2.0], vec![7.0, 1.0]));
     }
 
     #[test]

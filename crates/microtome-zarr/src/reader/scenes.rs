@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use microtome_array::Axis;
-use microtome_io::{Downsample, LevelInfo, Limits, PixelSize, ReadError, SceneInfo, SceneKind};
+use microtome_io::{Downsample, LevelInfo, Limits, PixelSize, Position, ReadError, SceneInfo, SceneKind};
 use serde_json::Value;
 
 use super::axes;
@@ -106,9 +106,15 @@ impl Search<'_> {
         }
         for (level, dataset) in info.levels.iter_mut().zip(&datasets) {
             level.downsample = downsample(level, &levels[0], [datasets[0], dataset]);
+            for (n, axis) in first.map.iter().enumerate() {
+                if let Some(axis) = axis {
+                    level.origin[axis.index()] = ngff::origin(datasets[0], dataset, n);
+                }
+            }
         }
-        info.channels = ngff::channels(&node.attributes, first.extent(Axis::C));
-        info.pixel_size = ngff::pixel_size(scale, axes, &first.map);
+        info.channels = ngff::channels(&node.attributes, first.extent(Axis::C), first.spec.dtype);
+        info.well = plate::well(self.tree, &node.path);
+        (info.pixel_size, info.position) = ngff::place(datasets[0], axes, &first.map);
         info.time_increment = ngff::time_increment(scale, axes, &first.map);
         self.series.complete(&node.path, &mut info);
         let path = first.path.clone();
@@ -276,6 +282,8 @@ fn describe(id: &str, name: &str, levels: &[Level]) -> SceneInfo {
         channels: vec![microtome_io::Channel::default(); first.extent(Axis::C).min(1 << 16) as usize],
         pixel_size: PixelSize::default(),
         time_increment: None,
+        well: None,
+        position: Position::default(),
         levels: levels.iter().map(|level| level_info(first, level)).collect(),
         page_order: page_order(first),
     }
@@ -286,7 +294,8 @@ fn level_info(first: &Level, level: &Level) -> LevelInfo {
     let factor = |a: Axis| first.extent(a) as f64 / level.extent(a).max(1) as f64;
     // Halves that were rounded up show as 1.998: the whole number is meant.
     let whole = |f: f64| if (f - f.round()).abs() < 0.05 * f.round() && f > 1.0 { f.round() } else { f };
-    LevelInfo { shape: level.shape(), downsample: Axis::ALL.map(|a| whole(factor(a))), storage: level.storage() }
+    let downsample = Axis::ALL.map(|a| whole(factor(a)));
+    LevelInfo { shape: level.shape(), downsample, origin: [0.0; 6], storage: level.storage() }
 }
 
 /// Factors by the scales of the first level and this one, unless the extents say otherwise by more than a rounded pixel.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use microtome_array::Axis;
 use microtome_io::ome::{self, OmeImage};
-use microtome_io::{Channel, Limits, ReadError, SceneInfo};
+use microtome_io::{Limits, ReadError, SceneInfo};
 use serde_json::Value;
 
 use super::store::Root;
@@ -42,14 +42,20 @@ impl Series {
         if (info.name.is_empty() || info.name == info.id) && !image.name.is_empty() {
             info.name.clone_from(&image.name);
         }
-        if info.channels.iter().all(|channel| *channel == Channel::default()) {
+        if info.channels.iter().all(|channel| channel.name.is_empty() && channel.color.is_none()) {
             for (channel, named) in info.channels.iter_mut().zip(&image.channels) {
-                *channel = Channel { name: named.name.clone(), color: named.color.clone() };
+                channel.name.clone_from(&named.name);
+                channel.color.clone_from(&named.color);
             }
         }
         // A scale without a unit counts pixels.
         if info.pixel_size.unit.is_none() && image.pixel_size.unit.is_some() {
-            info.pixel_size = image.pixel_size.clone();
+            let old = std::mem::replace(&mut info.pixel_size, image.pixel_size.clone());
+            let (new, at) = (&info.pixel_size, &mut info.position);
+            let sizes = [(&mut at.z, old.z, new.z), (&mut at.y, old.y, new.y), (&mut at.x, old.x, new.x)];
+            for (start, old, new) in sizes {
+                *start *= new.unwrap_or(1.0) / old.unwrap_or(1.0);
+            }
         }
         if info.time_increment.is_none() {
             info.time_increment.clone_from(&image.time_increment);

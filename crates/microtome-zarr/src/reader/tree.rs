@@ -22,6 +22,8 @@ pub(super) struct Node {
     /// The attributes that hold NGFF: of 0.5 the value of `ome`.
     pub(super) attributes: Value,
     pub(super) is_v05: bool,
+    /// Names of attributes beside those.
+    pub(super) others: Vec<String>,
 }
 
 /// All nodes of a folder, sorted by path, and the hash of their documents.
@@ -114,11 +116,12 @@ impl Walk<'_> {
             let mut all = document.get_mut("attributes").map(Value::take).unwrap_or_default();
             let (attributes, is_v05) = match all.get_mut("ome") {
                 Some(ome) => (ome.take(), true),
-                None => (all, false),
+                None => (all.take(), false),
             };
+            let others = if is_v05 { names(&all) } else { Vec::new() };
             let is_array = document.get("node_type").and_then(Value::as_str) == Some("array");
             let array = is_array.then_some(document);
-            return Ok(Some(Node { path: path.to_owned(), array, attributes, is_v05 }));
+            return Ok(Some(Node { path: path.to_owned(), array, attributes, is_v05, others }));
         }
         let array = self.document(path, ".zarray")?;
         let attributes = self.document(path, ".zattrs")?;
@@ -127,6 +130,12 @@ impl Walk<'_> {
             return Ok(None);
         }
         let attributes = attributes.unwrap_or_default();
-        Ok(Some(Node { path: path.to_owned(), array, attributes, is_v05: false }))
+        Ok(Some(Node { path: path.to_owned(), array, attributes, is_v05: false, others: Vec::new() }))
     }
+}
+
+/// The names of what an object holds, but for OME's own.
+fn names(attributes: &Value) -> Vec<String> {
+    let all = attributes.as_object().into_iter().flat_map(|object| object.keys());
+    all.filter(|name| *name != "ome").cloned().collect()
 }

@@ -3,10 +3,11 @@
 //! *Invariant:* no clock, host, user or path goes in: equal plans give equal bytes.
 
 use microtome_array::{Axis, PixelType};
-use microtome_io::{Channel, Quantity};
+use microtome_io::{Channel, Position, Quantity};
 use serde_json::{Map, Value, json};
 
 use crate::layout::{Layout, folded};
+use crate::omero::{NO_COLOR, whole_window, window_json};
 use crate::{Compression, LevelSpec, NgffVersion, OutputMeta};
 
 /// The axes as stored.
@@ -68,7 +69,7 @@ pub(super) fn image(layout: &Layout, meta: &OutputMeta, datasets: &[Dataset<'_>]
     ome.insert("multiscales".to_owned(), json!([multiscale]));
     if !meta.label.is_null() {
         ome.insert("image-label".to_owned(), meta.label.clone());
-    } else if let Some(window) = window(layout.array.dtype) {
+    } else if let Some(window) = whole_window(layout.array.dtype) {
         ome.insert("omero".to_owned(), json!({"channels": channels(layout, meta, &window)}));
     }
     ome.insert("_creator".to_owned(), json!({"name": "microtome", "version": env!("CARGO_PKG_VERSION")}));
@@ -100,8 +101,10 @@ fn dataset(dataset: &Dataset<'_>, meta: &OutputMeta) -> Value {
     let known = |size: Option<f64>| size.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(1.0);
     let times = |of: [f64; 6]| sizes.iter().zip(of).map(|(&size, n)| known(size) * n).collect::<Vec<f64>>();
     let mut transformations = vec![json!({"type": "scale", "scale": times(dataset.level.downsample)})];
-    if dataset.level.downsample != [1.0; 6] {
-        let translation = times(dataset.level.origin);
+    let Position { t, z, y, x } = meta.position;
+    let start = [t, 0.0, z, y, x];
+    if dataset.level.downsample != [1.0; 6] || start != [0.0; 5] {
+        let translation: Vec<f64> = times(dataset.level.origin).iter().zip(start).map(|(n, start)| n + start).collect();
         transformations.push(json!({"type": "translation", "translation": translation}));
     }
     json!({"path": dataset.path, "coordinateTransformations": transformations})
@@ -111,18 +114,6 @@ fn time(increment: Option<&Quantity>) -> Option<f64> {
     increment.map(|q| q.value)
 }
 
-/// The range of a pixel type as a viewer wants it; complex pixels have none.
-fn window(dtype: PixelType) -> Option<Value> {
-    let bits = dtype.size() as u32 * 8;
-    let (min, max) = match dtype {
-        _ if dtype.is_unsigned_integer() => (json!(0), json!(u64::MAX >> (64 - bits))),
-        _ if dtype.is_signed_integer() => (json!(i64::MIN >> (64 - bits)), json!(i64::MAX >> (64 - bits))),
-        _ if dtype.is_complex() => return None,
-        _ => (json!(0), json!(1)),
-    };
-    Some(json!({"min": min, "max": max, "start": min, "end": max}))
-}
-
 /// One entry for each stored channel: the samples of a channel follow each other as channels of their own.
 fn channels(layout: &Layout, meta: &OutputMeta, whole: &Value) -> Vec<Value> {
     let count = layout.array.shape.get(Axis::C);
@@ -130,7 +121,8 @@ fn channels(layout: &Layout, meta: &OutputMeta, whole: &Value) -> Vec<Value> {
     let mut out = Vec::new();
     for c in 0..count {
         let channel = meta.channels.get(c as usize).cloned().unwrap_or_default();
-        let window = meta.windows.get(c as usize).filter(|window| !window.is_null()).unwrap_or(whole);
+        let stated = meta.windows.get(c as usize).filter(|window| !window.is_null()).cloned();
+        let window = stated.or_else(|| channel.window.as_ref().map(window_json)).unwrap_or_else(|| whole.clone());
         for s in 0..samples {
             let (label, color) = if samples > 1 {
                 sample(&channel, s as usize, count > 1)
@@ -140,6 +132,9 @@ fn channels(layout: &Layout, meta: &OutputMeta, whole: &Value) -> Vec<Value> {
             let mut entry = json!({"active": true, "color": color, "window": window});
             if !label.is_empty() {
                 entry["label"] = json!(label);
+            }
+            if samples == 1 && channel.color.is_none() {
+                entry[NO_COLOR] = json!(true);
             }
             out.push(entry);
         }
