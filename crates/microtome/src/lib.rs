@@ -63,7 +63,7 @@ pub use microtome_handler::{
 };
 pub use microtome_io::{
     Channel, Difference, Durability, HowDifferent, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output,
-    PixelSize, Place, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink, SourceSpec,
+    PartDifference, PixelSize, Place, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink, SourceSpec,
     Standing, StorageInfo, StorageKind, SyntheticReader, Verification, WriteError, read_region,
 };
 pub use microtome_ops::{
