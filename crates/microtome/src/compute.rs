@@ -86,6 +86,7 @@ impl Store {
         let kind = scene.map_or(SceneKind::Image, |scene| scene.kind);
         let meta = OutputMeta { ome_xml: ome_xml(array), ..meta };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
+        let options = &StoreOptions { levels: format.levels(options.levels), ..options.clone() };
         Store::planned((array, kind), path, meta, options, |levels, meta| {
             format.create(path, levels, meta, (array, scene), options)
         })
@@ -98,6 +99,7 @@ impl Store {
     pub fn of_part(part: &Part, path: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
         let meta = OutputMeta { ome_xml: ome_xml(&part.array), ..part.meta(options) };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
+        let options = &StoreOptions { levels: format.levels(options.levels), ..options.clone() };
         Store::planned((&part.array, part.scene.kind), path, meta, options, |levels, meta| {
             format.create(path, levels, meta, (&part.array, Some(&part.scene)), options)
         })

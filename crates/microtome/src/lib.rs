@@ -63,14 +63,14 @@ pub use microtome_handler::{
 };
 pub use microtome_io::{
     Channel, Difference, Durability, HowDifferent, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output,
-    PartDifference, PixelSize, Place, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink, SourceSpec,
-    Standing, StorageInfo, StorageKind, SyntheticReader, Verification, WriteError, read_region,
+    PartDifference, PixelSize, Place, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink,
+    SourceSpec, Standing, StorageInfo, StorageKind, SyntheticReader, Verification, WriteError, read_region,
 };
 pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,
     Projection, Rescale, Shrink, Sigma, Summary, summarise,
 };
-pub use microtome_picture::{Picture, PngOutput};
+pub use microtome_picture::{Picture, PngOptions, PngOutput};
 pub use microtome_tiff::{TiffCompression, TiffOptions, TiffOutput, create as create_tiff};
 pub use microtome_zarr::{
     Compression, LevelSpec, Member, NgffVersion, OmeXml, OutputMeta, ShardChoice, Survey, ZarrOptions, ZarrOutput,

@@ -7,7 +7,7 @@ use std::path::Path;
 use microtome_io::{ReadError, Verification};
 
 /// Looks at every write unit of an output that microtome finished: whether it is there, has its length and its bytes; of a
-/// TIFF also at all that stands beside the pixels. On some threads; nothing is decoded.
+/// file (TIFF, PNG) also at all that stands beside the pixels. On some threads; nothing is decoded.
 ///
 /// # Errors
 /// [`ReadError`] if there is nothing, no completion record, or something cannot be read.
@@ -29,6 +29,7 @@ use microtome_io::{ReadError, Verification};
 pub fn verify(output: &Path, threads: usize) -> Result<Verification, ReadError> {
     match first_bytes(output)? {
         Some(bytes) if microtome_tiff::is_tiff(&bytes) => microtome_tiff::verify(output, threads),
+        Some(bytes) if microtome_picture::is_png(&bytes) => microtome_picture::verify(output),
         _ => microtome_zarr::verify(output, threads),
     }
 }

@@ -1,4 +1,4 @@
-//! `convert`: an image, or a part of it, as OME-Zarr or OME-TIFF; of a Zarr with all that belongs together: labels, wells,
+//! `convert`: an image, or a part of it, as OME-Zarr, OME-TIFF or PNG; of a Zarr with all that belongs together: labels, wells,
 //! series.
 
 use microtome::{Collection, Image, LazyArray, Member, OutputFormat, Part, SceneKind, Store, Survey, describe, survey};
@@ -20,7 +20,8 @@ pub(super) fn job(args: &ConvertArgs) -> Result<Job, CliError> {
         OutputFormat::OmeTiff if image.scenes().any(|scene| scene.info().kind == SceneKind::Label) => {
             tracing::warn!("labels are left out: an OME-TIFF has no place for them; OME-Zarr keeps them");
         }
-        OutputFormat::OmeTiff => {}
+        // A plane of a label is one as any other.
+        OutputFormat::OmeTiff | OutputFormat::Png => {}
     }
     let array = cast(job::source(&image, &args.source)?, args)?;
     Job::new(&args.input, &args.output, array, &args.store)
