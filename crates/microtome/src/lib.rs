@@ -40,7 +40,7 @@ pub use project_as::project_as;
 pub use renamed::AxesError;
 pub use scene_choice::SceneError;
 pub use target::OutputFormat;
-pub use thumbnail::{MOST_CHANNELS, ThumbnailOptions, thumbnail};
+pub use thumbnail::{MOST_CHANNELS, ShownChannel, Thumbnail, ThumbnailOptions, thumbnail};
 pub use verify::verify;
 
 pub use microtome_array::{
