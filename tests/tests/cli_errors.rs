@@ -176,7 +176,9 @@ fn arguments_that_cannot_be_meant() {
     let Some(bench) = Bench::new() else { return };
     let convert = |rest: &str| format!("convert fixtures/cells.ome.tif {rest}");
     for (line, part) in [
-        (convert("out.png"), "PNG is not written yet"),
+        (convert("out.png"), "choose one with --region t=1,c=1,z=4, or see microtome thumbnail"),
+        (convert("out.png --region t=0,c=0,z=0 --dtype float32"), "PNG has pixels of uint8 and uint16, not of float32"),
+        (convert("out.png --region t=0,c=0,z=0 --levels 2"), "a PNG is one plane without levels"),
         (convert("out.ome.tif --compression blosc"), "it has deflate, lzw, zstd, none"),
         (convert("out.ome.tif --shard-shape none"), "--shard-shape is of OME-Zarr"),
         (convert("out"), "does not say a format"),

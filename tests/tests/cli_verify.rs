@@ -3,7 +3,7 @@
 mod cli;
 
 use cli::Bench;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn an_output_is_as_it_was_written_until_somebody_changes_it() {
@@ -37,6 +37,59 @@ fn an_output_is_as_it_was_written_until_somebody_changes_it() {
         (&json!("missing"), &json!("checksum"))
     );
     assert_eq!(wrong["different"][1]["unit"], json!([1, 2, 7, 1, 1]));
+}
+
+#[test]
+fn a_tiff_tells_what_of_it_was_changed() {
+    let Some(bench) = Bench::new() else { return };
+    bench.text("convert fixtures/cells.ome.tif out.ome.tif --levels 3 --chunk-shape 1,1,1,64,64");
+    let text = bench.text("verify out.ome.tif --threads 3");
+    assert!(text.starts_with("out.ome.tif is as it was written: 672 write units of "), "{text}");
+    let whole = std::fs::read(bench.path("out.ome.tif")).unwrap();
+    let right = bench.json("verify out.ome.tif");
+    assert_eq!((&right["equal"], &right["bytes"], &right["parts"]), (&json!(true), &json!(whole.len()), &json!([])));
+    let Some(places) = bench.python("tiff_places.py", &["out.ome.tif"]) else { return };
+    let place = |name: &str| usize::try_from(places[name].as_u64().unwrap()).unwrap();
+    let changed = |name: &str, at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        std::fs::write(bench.path(name), bytes).unwrap();
+        let ran = bench.run(&["verify", name, "--json"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (9, ""), "{name}");
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()
+    };
+    // The tile in the middle of plane t=1 c=2 z=7, and one of the smallest level there, where tifffile finds them.
+    for (name, level, y, x) in [("tile", 0, 1, 1), ("small", 2, 0, 0)] {
+        let (at, found) = (place(name), changed(&format!("{name}.ome.tif"), place(name) + 3));
+        let different = &found["different"];
+        assert_eq!(different.as_array().unwrap().len(), 1, "{different}");
+        let told = &different[0];
+        assert_eq!((&told["array"], &told["unit"]), (&json!(level), &json!([1, 2, 7, y, x])), "{told}");
+        assert_eq!((&told["offset"], &told["what"]), (&json!(at), &json!("checksum")), "{told}");
+    }
+    let moved = changed("moved.ome.tif", place("offsets"));
+    let told = &moved["different"][0];
+    assert_eq!(
+        (&told["what"], &told["unit"], &told["expected"][0]),
+        (&json!("listed"), &json!([0, 0, 0, 0, 0]), &json!(8))
+    );
+    for (name, part) in [
+        ("description", "the OME-XML"),
+        ("units", "the list of the tiles' checksums"),
+        ("width", "the tag tables or the record"),
+    ] {
+        let found = changed("part.ome.tif", place(name));
+        let parts: Vec<&Value> = found["parts"].as_array().unwrap().iter().map(|found| &found["part"]).collect();
+        let tables = name == "width" && !found["different"].as_array().unwrap().is_empty();
+        assert!(tables || parts == [&json!(part)], "{name}: {found}");
+    }
+    std::fs::write(bench.path("cut.ome.tif"), &whole[..whole.len() / 2]).unwrap();
+    let cut = bench.run(&["verify", "cut.ome.tif"]);
+    assert!(cut.code == 4 && cut.stderr.contains("it is probably truncated"), "{}", cut.stderr);
+    std::fs::write(bench.path("long.ome.tif"), [&whole[..], &[0; 7]].concat()).unwrap();
+    let long = bench.run(&["verify", "long.ome.tif"]);
+    assert!(long.code == 9 && long.stdout.contains("what stands behind the pixels"), "{}", long.stdout);
+    assert_eq!(long.stdout.lines().count(), 2, "{}", long.stdout);
 }
 
 #[test]
@@ -84,6 +137,7 @@ fn what_cannot_be_verified_says_why() {
     for (line, code, words) in [
         ("verify nothing.zarr", 4, "nothing.zarr does not exist"),
         ("verify fixtures/ome-zarr-0.4.zarr", 4, "it has no completion record"),
+        ("verify fixtures/cells.ome.tif", 4, "it has no completion record (private tag 65333)"),
         ("verify fixtures/cells.ome.tif fixtures/nothing.tif", 4, "does not exist"),
         ("verify fixtures/ome-zarr-0.4.zarr --scene 0", 2, "an output is verified as a whole"),
     ] {

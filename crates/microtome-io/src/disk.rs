@@ -83,10 +83,17 @@ fn is_absent(error: &io::Error) -> bool {
 /// # Errors
 /// What the system says.
 pub fn crc32c(path: &Path) -> io::Result<u32> {
-    let mut file = File::open(path)?;
+    crc32c_of(File::open(path)?)
+}
+
+/// The CRC-32C of all that is read.
+///
+/// # Errors
+/// What the system says.
+pub fn crc32c_of(mut bytes: impl Read) -> io::Result<u32> {
     let (mut block, mut crc) = (vec![0; BLOCK], 0);
     loop {
-        match file.read(&mut block) {
+        match bytes.read(&mut block) {
             Ok(0) => return Ok(crc),
             Ok(n) => crc = crc32c::crc32c_append(crc, &block[..n]),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}

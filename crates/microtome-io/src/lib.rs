@@ -36,5 +36,5 @@ pub use scratch::ScratchStore;
 pub use sink::{Receipt, Sink, SinkSpec, UnitWriter, WriteContext};
 pub use synthetic::SyntheticReader;
 pub use threads::on_threads;
-pub use verification::{Difference, HowDifferent, Verification};
+pub use verification::{Difference, HowDifferent, PartDifference, Verification};
 pub use zstd_memory::{zstd_encoder_bytes, zstd_most_encoded};

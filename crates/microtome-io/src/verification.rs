@@ -17,13 +17,29 @@ pub struct Verification {
     pub has_quarantine: bool,
     /// Units that differ, in order.
     pub different: Vec<Difference>,
+    /// What stands beside the pixels and differs.
+    pub parts: Vec<PartDifference>,
 }
 
 impl Verification {
-    /// Whether every unit is as it was recorded.
+    /// Whether all is as it was recorded.
     pub fn is_right(&self) -> bool {
-        self.different.is_empty()
+        self.different.is_empty() && self.parts.is_empty()
     }
+}
+
+/// Something beside the pixels that is not as it was recorded: a header, tag tables, metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartDifference {
+    /// What it is.
+    pub part: String,
+    /// The file it lies in.
+    pub path: PathBuf,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// How it differs.
+    #[serde(flatten)]
+    pub how: HowDifferent,
 }
 
 /// A write unit that is not as it was recorded.
@@ -35,12 +51,14 @@ pub struct Difference {
     pub unit: [u64; 5],
     /// The file it lies in.
     pub path: PathBuf,
+    /// Where in the file it lies; `None` where a unit is a file.
+    pub offset: Option<u64>,
     /// How it differs.
     #[serde(flatten)]
     pub how: HowDifferent,
 }
 
-/// How a unit differs from its record.
+/// How a unit or another part differs from its record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
 pub enum HowDifferent {
@@ -62,19 +80,43 @@ pub enum HowDifferent {
         /// As found.
         found: u32,
     },
+    /// The file says that it lies elsewhere, or nowhere.
+    Listed {
+        /// Offset and length, as recorded.
+        expected: [u64; 2],
+        /// Offset and length that the file says.
+        found: Option<[u64; 2]>,
+    },
 }
 
-impl std::fmt::Display for Difference {
+impl std::fmt::Display for HowDifferent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [t, c, z, y, x] = self.unit;
-        write!(f, "level {} unit t={t} c={c} z={z} y={y} x={x} ({}): ", self.array, self.path.display())?;
-        match &self.how {
+        match self {
             HowDifferent::Missing => write!(f, "it is missing"),
             HowDifferent::Unexpected => write!(f, "it is there, and nothing was stored for it"),
             HowDifferent::Length { expected, found } => write!(f, "it has {found} bytes, not {expected}"),
             HowDifferent::Checksum { expected, found } => {
                 write!(f, "its bytes were changed: checksum {found:08x}, not {expected:08x}")
             }
+            HowDifferent::Listed { expected: [at, long], found: Some([offset, bytes]) } => {
+                write!(f, "the file says that it has {bytes} bytes at offset {offset}, not {long} at {at}")
+            }
+            HowDifferent::Listed { found: None, .. } => write!(f, "the file does not say where it is"),
         }
+    }
+}
+
+impl std::fmt::Display for PartDifference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} at offset {}): {}", self.part, self.path.display(), self.offset, self.how)
+    }
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [t, c, z, y, x] = self.unit;
+        write!(f, "level {} unit t={t} c={c} z={z} y={y} x={x} ({}", self.array, self.path.display())?;
+        self.offset.map_or(Ok(()), |offset| write!(f, " at offset {offset}"))?;
+        write!(f, "): {}", self.how)
     }
 }

@@ -4,10 +4,17 @@
 //! *Invariant:* [`PngOutput`] keeps every value; everything else here is for the eye, and nothing is computed from it.
 
 mod contrast;
+mod encode;
 mod file;
+mod options;
 mod output;
 mod picture;
+mod place;
+mod record;
+mod verify;
 
 pub use contrast::{Window, window};
+pub use options::PngOptions;
 pub use output::PngOutput;
 pub use picture::{Picture, label_color, parse_color};
+pub use verify::{is_png, verify};

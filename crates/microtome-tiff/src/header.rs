@@ -61,7 +61,8 @@ impl Header {
         Ok(header)
     }
 
-    fn len(&self) -> usize {
+    /// Bytes of the header.
+    pub(crate) fn len(&self) -> usize {
         if self.big { 16 } else { 8 }
     }
 
@@ -99,6 +100,14 @@ impl Header {
         value[..self.offset_size()].copy_from_slice(&bytes[at..at + self.offset_size()]);
         let count = if self.big { self.u64(&bytes[4..]) } else { u64::from(self.u32(&bytes[4..])) };
         Entry { tag: self.u16(bytes), kind: self.u16(&bytes[2..]), count, value }
+    }
+
+    /// Offset and length of the value of the `n`th entry of a table whose entries begin at an offset: in the entry itself where
+    /// it fits; `None` for a type that TIFF does not have.
+    pub(crate) fn value(&self, table: u64, n: u64, entry: &Entry) -> Option<(u64, u64)> {
+        let bytes = entry.count.checked_mul(entry.type_size()?)?;
+        let inside = table + n * self.entry_size() as u64 + (self.entry_size() - self.offset_size()) as u64;
+        Some((if bytes <= self.offset_size() as u64 { inside } else { entry.offset(self) }, bytes))
     }
 
     /// Offset of the next IFD, 0 for none.

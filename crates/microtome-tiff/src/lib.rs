@@ -30,4 +30,4 @@ mod walk;
 pub use header::is_tiff;
 pub use options::{TiffCompression, TiffOptions};
 pub use reader::{TiffReader, open};
-pub use sink::{TiffOutput, create};
+pub use sink::{TiffOutput, create, verify};

@@ -29,7 +29,8 @@ pub fn verify(output: &Path, threads: usize) -> Result<Verification, ReadError> 
         units.extend(units_of(output, n, array)?);
     }
     let (bytes, different) = look_at_all(&units, threads)?;
-    Ok(Verification { plan_hash: plan, units: units.len() as u64, bytes, has_quarantine, different })
+    let units = units.len() as u64;
+    Ok(Verification { plan_hash: plan, units, bytes, has_quarantine, different, parts: Vec::new() })
 }
 
 /// A unit as it was recorded.
@@ -122,7 +123,7 @@ fn look_at_all(units: &[Unit], threads: usize) -> Result<(u64, Vec<Difference>),
             found.0 += unit.bytes;
             if let Some(how) = how {
                 let Unit { array, index, ref path, .. } = *unit;
-                found.1.push((n, Difference { array, unit: index, path: path.clone(), how }));
+                found.1.push((n, Difference { array, unit: index, path: path.clone(), offset: None, how }));
             }
         }
         Ok(())

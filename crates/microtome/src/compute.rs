@@ -90,6 +90,7 @@ impl Store {
         let label = if kind == SceneKind::Label { label_says(&json!({}), options) } else { Value::Null };
         let meta = OutputMeta { ome_xml: ome_xml(array), label, ..meta };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
+        let options = &StoreOptions { levels: format.levels(options.levels), ..options.clone() };
         let store = Store::planned((array, kind), path, meta, options, |levels, meta| {
             format.create(path, levels, meta, (array, scene), options)
         })?;
@@ -103,6 +104,7 @@ impl Store {
     pub fn of_part(part: &Part, path: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
         let meta = OutputMeta { ome_xml: ome_xml(&part.array), ..part.meta(options) };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
+        let options = &StoreOptions { levels: format.levels(options.levels), ..options.clone() };
         let store = Store::planned((&part.array, part.scene.kind), path, meta, options, |levels, meta| {
             format.create(path, levels, meta, (&part.array, Some(&part.scene)), options)
         })?;

@@ -6,6 +6,7 @@ use microtome_array::{ArraySpec, Axis};
 use microtome_graph::LazyArray;
 use microtome_io::{SceneKind, WriteError};
 use microtome_ops::{Downsample, Factors, Op, Shrink};
+use microtome_picture::PngOptions;
 use microtome_tiff::TiffOptions;
 use microtome_zarr::{LevelSpec, ZarrOptions};
 
@@ -29,7 +30,9 @@ pub struct StoreOptions {
     pub zarr: ZarrOptions,
     /// How each level is stored in an OME-TIFF.
     pub tiff: TiffOptions,
-    /// Which levels there are.
+    /// How a plane is stored as PNG.
+    pub png: PngOptions,
+    /// Which levels there are; a PNG has one.
     pub levels: Levels,
     /// How a pixel of a level is made from a block of the level before. `None`: the mean; of labels, which are numbers that
     /// name objects, the most frequent value. For labels, methods that would make other numbers are refused.
@@ -62,6 +65,12 @@ impl From<TiffOptions> for StoreOptions {
     /// With levels as the image suggests.
     fn from(tiff: TiffOptions) -> StoreOptions {
         StoreOptions { tiff, ..StoreOptions::default() }
+    }
+}
+
+impl From<PngOptions> for StoreOptions {
+    fn from(png: PngOptions) -> StoreOptions {
+        StoreOptions { png, ..StoreOptions::default() }
     }
 }
 

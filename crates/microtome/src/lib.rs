@@ -42,7 +42,7 @@ pub use project_as::project_as;
 pub use renamed::AxesError;
 pub use scene_choice::SceneError;
 pub use target::OutputFormat;
-pub use thumbnail::{MOST_CHANNELS, ThumbnailOptions, thumbnail};
+pub use thumbnail::{MOST_CHANNELS, ShownChannel, Thumbnail, ThumbnailOptions, thumbnail};
 pub use verify::verify;
 
 pub use microtome_array::{
@@ -65,14 +65,15 @@ pub use microtome_handler::{
 };
 pub use microtome_io::{
     Channel, Difference, Durability, HowDifferent, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output,
-    PixelSize, Place, Position, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo, SceneKind, Sink,
-    SourceSpec, Standing, StorageInfo, StorageKind, SyntheticReader, Verification, Well, WriteError, read_region,
+    PartDifference, PixelSize, Place, Position, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo,
+    SceneKind, Sink, SourceSpec, Standing, StorageInfo, StorageKind, SyntheticReader, Verification, Well, WriteError,
+    read_region,
 };
 pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,
     Projection, Rescale, Shrink, Sigma, Summary, summarise,
 };
-pub use microtome_picture::{Picture, PngOutput};
+pub use microtome_picture::{Picture, PngOptions, PngOutput};
 pub use microtome_tiff::{TiffCompression, TiffOptions, TiffOutput, create as create_tiff};
 pub use microtome_zarr::{
     Compression, LevelSpec, Member, NgffVersion, OmeXml, OutputMeta, ShardChoice, Survey, ZarrOptions, ZarrOutput,

@@ -42,6 +42,8 @@ pub enum Lost {
     Levels,
     /// What the OME-XML says beside names, sizes and times.
     OmeXml,
+    /// Names, sizes, times and all else that is said of pixels.
+    Description,
     /// What else the files hold: [`ImageInfo::extras`].
     Extras,
 }
@@ -92,6 +94,11 @@ pub(crate) fn losses(stored: &[Stored<'_>], together: Together) -> Vec<Loss> {
     for one in stored {
         let scene = one.array.reader().and_then(|(_, at, _)| info.scenes.get(at.scene).map(|scene| (scene, at.level)));
         let Some((scene, level)) = scene else { continue };
+        if one.format == OutputFormat::Png {
+            let text = "names, sizes, times and colours: a PNG holds the values of pixels alone";
+            all.push(loss(Lost::Description, text, "write OME-TIFF, which has them"));
+            continue;
+        }
         all.extend(one.nature(together));
         all.extend(one.numbers());
         all.extend(one.levels(scene, level));
@@ -123,6 +130,7 @@ fn others<'a>(
     // What is written together with --scene left out.
     let holds_together = info.path.is_dir() || info.ome_xml.is_some();
     let todo = match format {
+        OutputFormat::Png => ["convert each with --scene"; 2],
         OutputFormat::OmeTiff => [
             "convert each with --scene, or write OME-Zarr, which holds all",
             "convert each with --scene to a file of its own, or write OME-Zarr, which holds labels",

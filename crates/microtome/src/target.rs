@@ -5,9 +5,10 @@ use std::path::Path;
 use microtome_graph::LazyArray;
 use microtome_io::ome::OmeMeta;
 use microtome_io::{Output, SceneInfo, WriteError};
+use microtome_picture::PngOutput;
 use microtome_zarr::{LevelSpec, OutputMeta};
 
-use crate::levels::StoreOptions;
+use crate::levels::{Levels, StoreOptions};
 
 /// A format that is written.
 ///
@@ -17,7 +18,8 @@ use crate::levels::StoreOptions;
 /// use microtome::OutputFormat;
 /// assert_eq!(OutputFormat::of(Path::new("a.ome.tif")), Some(OutputFormat::OmeTiff));
 /// assert_eq!(OutputFormat::of(Path::new("A.Zarr/")), Some(OutputFormat::OmeZarr));
-/// assert_eq!(OutputFormat::of(Path::new("a.png")), None);
+/// assert_eq!(OutputFormat::of(Path::new("a.png")), Some(OutputFormat::Png));
+/// assert_eq!(OutputFormat::of(Path::new("a.jpg")), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
@@ -25,16 +27,19 @@ pub enum OutputFormat {
     OmeZarr,
     /// A file: OME-TIFF.
     OmeTiff,
+    /// A file: PNG, of one plane alone.
+    Png,
 }
 
 /// How names end, longer ends first.
-const ENDS: [(&str, OutputFormat); 6] = [
+const ENDS: [(&str, OutputFormat); 7] = [
     (".ome.zarr", OutputFormat::OmeZarr),
     (".zarr", OutputFormat::OmeZarr),
     (".ome.tiff", OutputFormat::OmeTiff),
     (".ome.tif", OutputFormat::OmeTiff),
     (".tiff", OutputFormat::OmeTiff),
     (".tif", OutputFormat::OmeTiff),
+    (".png", OutputFormat::Png),
 ];
 
 impl OutputFormat {
@@ -43,6 +48,14 @@ impl OutputFormat {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         let (end, format) = ENDS.iter().find(|(end, _)| name.ends_with(end))?;
         (name.len() > end.len()).then_some(*format)
+    }
+
+    /// Which levels an output of this format has, of those that are wished for.
+    pub(crate) fn levels(self, wished: Levels) -> Levels {
+        match (self, wished) {
+            (OutputFormat::Png, Levels::Auto) => Levels::Count(1),
+            _ => wished,
+        }
     }
 
     /// An output of this format: levels of an array, with the names and sizes of a scene.
@@ -61,6 +74,13 @@ impl OutputFormat {
                 let meta = OmeMeta { original, ..scene.map_or_else(OmeMeta::default, OmeMeta::from) };
                 let arrays: Vec<_> = levels.iter().map(|level| level.array).collect();
                 Ok(Box::new(microtome_tiff::create(path, &arrays, &meta, &options.tiff)?))
+            }
+            OutputFormat::Png => {
+                let [plane] = levels else {
+                    let why = format!("a PNG has one level, not {}; leave --levels out", levels.len());
+                    return Err(WriteError::Unsupported { path: path.to_owned(), why });
+                };
+                Ok(Box::new(PngOutput::new(path, plane.array, &options.png)?))
             }
         }
     }

@@ -124,13 +124,13 @@ pub(crate) enum PlannedVerb {
     Project(ProjectArgs),
 }
 
-/// Write an image, or a part of it, as OME-Zarr or OME-TIFF; of a Zarr also its labels, wells and series
+/// Write an image, or a part of it, as OME-Zarr or OME-TIFF, or a plane as PNG; of a Zarr also its labels, wells and series
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// The image to read
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
-    /// What to write: a name that ends in .ome.zarr or .zarr, .ome.tif(f) or .tif(f)
+    /// What to write: a name that ends in .ome.zarr or .zarr, .ome.tif(f) or .tif(f), or .png
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
@@ -142,13 +142,13 @@ pub(crate) struct ConvertArgs {
     pub(crate) dtype: Option<PixelType>,
 }
 
-/// Project an image along an axis and write the result as OME-Zarr or OME-TIFF
+/// Project an image along an axis and write the result as OME-Zarr or OME-TIFF, or a plane of it as PNG
 #[derive(Debug, Args)]
 pub(crate) struct ProjectArgs {
     /// The image to read
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
-    /// What to write: a name that ends in .ome.zarr or .zarr, .ome.tif(f) or .tif(f)
+    /// What to write: a name that ends in .ome.zarr or .zarr, .ome.tif(f) or .tif(f), or .png
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// The axis that is folded to length 1: t, c or z

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use microtome::{
     Axis, BadPlanes, Compression, Durability, Intermediates, Levels, MostBad, Naming, NgffVersion, OnError,
-    OutputFormat, PixelSize, Resume, RunOptions, Shape, ShardChoice, Shrink, StoreOptions, TiffCompression,
+    OutputFormat, PixelSize, PngOptions, Resume, RunOptions, Shape, ShardChoice, Shrink, StoreOptions, TiffCompression,
     TiffOptions, ZarrOptions,
 };
 
@@ -128,6 +128,7 @@ impl StoreArgs {
         Ok(match format {
             OutputFormat::OmeZarr => StoreOptions { zarr: self.zarr()?, ..options },
             OutputFormat::OmeTiff => StoreOptions { tiff: self.tiff()?, ..options },
+            OutputFormat::Png => StoreOptions { png: self.png()?, ..options },
         })
     }
 
@@ -149,6 +150,27 @@ impl StoreArgs {
         }
         let compression = self.codec("deflate", "OME-TIFF", &TiffCompression::NAMES, TiffCompression::parse)?;
         Ok(TiffOptions { tile, compression: compression.unwrap_or_default(), overwrite: self.overwrite })
+    }
+
+    /// A PNG is a plane and nothing else.
+    fn png(&self) -> Result<PngOptions, CliError> {
+        let of_others = [
+            ("--chunk-shape", self.chunk_shape.is_some()),
+            ("--shard-shape", self.shard_shape.is_some()),
+            ("--compression", self.compression.is_some()),
+            ("--compression-level", self.compression_level.is_some()),
+            ("--ngff-version", self.ngff_version.is_some()),
+            ("--pixel-size", self.pixel_size.is_some()),
+            ("--channel-names", self.channel_names.is_some()),
+            ("--downsample", self.downsample.is_some()),
+            ("--levels", !matches!(self.levels, Levels::Auto | Levels::Count(1))),
+        ];
+        if let Some((flag, _)) = of_others.iter().find(|(_, given)| *given) {
+            return Err(CliError::usage(format!(
+                "{flag} is of OME-Zarr and OME-TIFF, and a PNG is one plane without levels, names or sizes; leave it out"
+            )));
+        }
+        Ok(PngOptions { overwrite: self.overwrite })
     }
 
     /// The options of a level.
@@ -309,6 +331,28 @@ mod tests {
         assert!(tiff(&["--ngff-version", "0.5"]).unwrap_err().starts_with("--ngff-version is of OME-Zarr"));
         assert!(tiff(&["--compression", "lzw", "--compression-level", "2"]).is_err());
         assert!(zarr(&["--compression", "lzw"]).unwrap_err().contains("OME-Zarr has no compression lzw"));
+    }
+
+    #[test]
+    fn a_png_has_no_flags_of_how_it_is_stored() {
+        let png = |args: &[&str]| {
+            let parsed = Wrapped::try_parse_from([&["microtome"], args].concat()).map_err(|e| e.to_string())?;
+            parsed.store.options(OutputFormat::Png).map(|options| options.png).map_err(|e| e.to_string())
+        };
+        assert_eq!(png(&["--levels", "1", "--overwrite"]), Ok(PngOptions { overwrite: true }));
+        for args in [
+            ["--levels", "2"],
+            ["--chunk-shape", "1,1,1,64,64"],
+            ["--compression", "none"],
+            ["--pixel-size", "x=1"],
+            ["--channel-names", "A"],
+            ["--ngff-version", "0.4"],
+        ] {
+            assert!(
+                png(&args).unwrap_err().starts_with(&format!("{} is of OME-Zarr and OME-TIFF", args[0])),
+                "{args:?}"
+            );
+        }
     }
 
     #[test]

@@ -9,14 +9,9 @@ use crate::error::CliError;
 /// The format of an output, or what would be one.
 pub(crate) fn target(output: &Path) -> Result<OutputFormat, CliError> {
     OutputFormat::of(output).ok_or_else(|| {
-        // What will be written one day, so that asking for it gets a straight answer.
-        let message = if output.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")) {
-            format!("{}: PNG is not written yet", output.display())
-        } else {
-            format!("{}: the end of the name does not say a format", output.display())
-        };
-        let hint =
-            "end the name in .ome.zarr or .zarr for OME-Zarr, in .ome.tif, .ome.tiff, .tif or .tiff for OME-TIFF";
+        let message = format!("{}: the end of the name does not say a format", output.display());
+        let hint = "end the name in .ome.zarr or .zarr for OME-Zarr, in .ome.tif, .ome.tiff, .tif or .tiff for OME-TIFF, in \
+                    .png for one plane";
         CliError::Usage { message, hint: Some(hint.to_owned()) }
     })
 }
@@ -33,13 +28,12 @@ mod tests {
         for name in ["a.ome.tif", "a.tif", "dir.zarr/a.tiff", "A.OME.TIFF"] {
             assert_eq!(target(Path::new(name)).unwrap(), OutputFormat::OmeTiff, "{name}");
         }
+        assert_eq!(target(Path::new("dir.zarr/A.Png")).unwrap(), OutputFormat::Png);
     }
 
     #[test]
     fn the_rest_says_what_is() {
-        let error = target(Path::new("a.png")).unwrap_err();
-        assert_eq!(error.to_string(), "a.png: PNG is not written yet");
-        for name in ["a", "a.jpg", "", "..", ".zarr", ".ome.tif", "a.zarr/b.jpg"] {
+        for name in ["a", "a.jpg", "", "..", ".png", ".zarr", ".ome.tif", "a.zarr/b.jpg"] {
             assert!(target(Path::new(name)).is_err(), "{name}");
         }
     }

@@ -7,6 +7,7 @@ mod plan;
 mod run;
 mod shape;
 mod table;
+mod thumbnail;
 mod verify;
 
 pub(crate) use cluster::{check as cluster_check, local as cluster_local};
@@ -15,4 +16,5 @@ pub(crate) use number::{bytes, count, duration};
 pub(crate) use plan::{losses, plan};
 pub(crate) use run::run;
 pub(crate) use shape::chunk_axes;
+pub(crate) use thumbnail::thumbnail;
 pub(crate) use verify::{compared, scene_title, verified};

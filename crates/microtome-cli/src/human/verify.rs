@@ -15,18 +15,24 @@ const MOST_TOLD: usize = 20;
 pub(crate) fn verified(path: &Path, found: &Verification) -> String {
     let (looked, name) = (format!("{} of {}", things(found.units, "write unit"), bytes(found.bytes)), path.display());
     let mut text = match found.different.len() as u64 {
-        0 => format!("{name} is as it was written: {looked}\n"),
+        0 if found.is_right() => format!("{name} is as it was written: {looked}\n"),
+        0 if found.units == 0 => format!("{name} differs so that its pixels could not be looked at\n"),
+        0 => format!("{name} differs beside its pixels; looked at {looked}\n"),
         wrong => format!("{name} differs in {} of {looked}\n", things(wrong, "write unit")),
     };
-    for difference in found.different.iter().take(MOST_TOLD) {
+    for part in &found.parts {
         // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {part}");
+    }
+    for difference in found.different.iter().take(MOST_TOLD) {
         let _ = writeln!(text, "  {difference}");
     }
     if let Some(more @ 1..) = found.different.len().checked_sub(MOST_TOLD) {
         let _ = writeln!(text, "  and {} more", format_count(more as u64));
     }
     if found.has_quarantine {
-        text.push_str("  planes were left out when it was made: see .microtome/quarantine.json\n");
+        let place = if path.is_dir() { "in .microtome/quarantine.json" } else { "in its completion record" };
+        let _ = writeln!(text, "  planes were left out when it was made; they are listed {place}");
     }
     text
 }

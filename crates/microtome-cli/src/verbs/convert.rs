@@ -1,4 +1,4 @@
-//! `convert`: an image, or a part of it, as OME-Zarr or OME-TIFF; of a Zarr with all that belongs together: labels, wells,
+//! `convert`: an image, or a part of it, as OME-Zarr, OME-TIFF or PNG; of a Zarr with all that belongs together: labels, wells,
 //! series.
 
 use microtome::{

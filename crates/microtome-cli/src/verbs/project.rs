@@ -1,4 +1,4 @@
-//! `project`: an image folded along an axis, as OME-Zarr or OME-TIFF.
+//! `project`: an image folded along an axis, as OME-Zarr, OME-TIFF or PNG.
 
 use microtome::project_as;
 

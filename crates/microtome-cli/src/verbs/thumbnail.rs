@@ -4,6 +4,7 @@ use microtome::{Image, ThumbnailOptions, WriteError, thumbnail};
 
 use crate::args::{Everywhere, ThumbnailArgs};
 use crate::error::CliError;
+use crate::human;
 use crate::json::ThumbnailJson;
 use crate::output::Output;
 
@@ -15,6 +16,7 @@ pub(super) fn run(args: &ThumbnailArgs, everywhere: &Everywhere, output: &mut Ou
             args.output.display()
         )));
     }
+    args.check()?;
     if args.output.exists() && !args.overwrite {
         return Err(WriteError::Exists { path: args.output.clone() }.into());
     }
@@ -25,20 +27,20 @@ pub(super) fn run(args: &ThumbnailArgs, everywhere: &Everywhere, output: &mut Ou
     };
     let options = ThumbnailOptions {
         size: args.size,
-        t: args.time,
+        t: args.time.unwrap_or(0),
         z: args.depth,
         project_z: args.max_z,
         channels: args.channels.clone().unwrap_or_default(),
         contrast: [args.contrast.0, args.contrast.1],
         sheet: args.sheet,
     };
-    let picture = thumbnail(&scene, &options, &everywhere.run_options())?;
-    picture.save(&args.output, args.overwrite)?;
+    let shown = thumbnail(&scene, &options, &everywhere.run_options())?;
+    shown.picture.save(&args.output, args.overwrite)?;
     if everywhere.json {
-        return output.json(&ThumbnailJson::new(&args.input, &args.output, scene.info(), &picture));
+        return output.json(&ThumbnailJson::new(&args.input, &args.output, scene.info(), &shown));
     }
     if everywhere.quiet {
         return Ok(());
     }
-    output.text(&format!("{} is written: {} × {} pixels\n", args.output.display(), picture.width(), picture.height()))
+    output.text(&human::thumbnail(&args.output, scene.info(), args.sheet, &shown))
 }

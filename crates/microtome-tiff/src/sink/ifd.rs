@@ -183,11 +183,6 @@ impl<'a> Tables<'a> {
         tables
     }
 
-    /// Where they end.
-    pub(super) fn end(&self) -> u64 {
-        self.table(self.planes, 1)
-    }
-
     /// Where the table of a level of a plane lies.
     fn table(&self, plane: u64, level: usize) -> u64 {
         let (first, other, smaller) = &self.sizes;

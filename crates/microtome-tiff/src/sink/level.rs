@@ -67,6 +67,12 @@ impl TiffLevel {
         tile.saturating_mul(self.spec.units.count())
     }
 
+    /// Tiles along t, c, z, y, x.
+    pub(super) fn tiles(&self) -> [u64; 5] {
+        let [t, c, z, y, x, _] = self.spec.units.counts().0;
+        [t, c, z, y, x]
+    }
+
     /// Tiles of a plane.
     pub(super) fn tiles_of_plane(&self) -> u64 {
         let counts = self.spec.units.counts();

@@ -13,6 +13,7 @@ mod part;
 mod place;
 mod reopen;
 mod unit;
+mod verify;
 
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -30,6 +31,7 @@ use sha2::{Digest, Sha256};
 use self::ifd::{First, Tables, Tiles, Width};
 use self::level::TiffLevel;
 use self::place::{Partial, Place};
+pub use self::verify::verify;
 use crate::TiffOptions;
 
 /// Room left in a file with offsets of 4 bytes for what cannot be known in advance: the list of what is missing.
@@ -213,26 +215,34 @@ impl TiffOutput {
 
     /// Writes what stands behind the tiles, then the header.
     fn write_tables(&self, completion: &Completion<'_>, tiles: &[Tiles], end: u64) -> Result<(), WriteError> {
-        let (record, units) = complete::tags(completion);
         let mut xml = self.xml(&uuid(completion.plan)).into_bytes();
         xml.push(0);
+        let units = complete::units(completion);
+        let levels = self.levels.iter().map(TiffLevel::tiles).collect();
+        let record = complete::Record::new(completion, levels, &units, &xml);
         let at = end.next_multiple_of(8);
-        let first = First { xml: &xml, record: &record, units: &units };
-        let tables = Tables::new(self.width, &self.levels, first, at);
-        if !self.width.big && tables.end() > u64::from(u32::MAX) {
+        let behind = |record: &complete::Record, mut out: &mut dyn Write| {
+            let record = record.to_bytes();
+            let first = First { xml: &xml, record: &record, units: &units };
+            out.write_all(&[0; 8][..(at - end) as usize])?;
+            Tables::new(self.width, &self.levels, first, at).write(tiles, &mut out)
+        };
+        let mut sum = complete::Sum::default();
+        let path = self.levels[0].path();
+        let failed = |e| WriteError::os(&path, "write the tag tables of", e);
+        behind(&record, &mut sum).map_err(failed)?;
+        if !self.width.big && end + sum.bytes > u64::from(u32::MAX) {
             let why = "the list of what is missing in it makes it larger than a TIFF may be".to_owned();
             return Err(WriteError::Unsupported { path: self.place.out.clone(), why });
         }
-        let path = self.levels[0].path();
         let mut file = self.levels[0].part.file()?;
         let written = file.seek(SeekFrom::Start(end)).and_then(|_| {
             let mut out = BufWriter::with_capacity(1 << 20, &mut file);
-            out.write_all(&[0; 8][..(at - end) as usize])?;
-            tables.write(tiles, &mut out)?;
+            behind(&record.sealed(sum), &mut out)?;
             out.flush()
         });
         let written = written.and_then(|()| file.write_all_at(&self.width.header(at), 0));
-        written.map_err(|e| WriteError::os(&path, "write the tag tables of", e))
+        written.map_err(failed)
     }
 }
 
