@@ -51,7 +51,7 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
     unify(set, &mut draft.planes, reference);
     let [t, c, z] = draft.size;
     let layout = set.layout(reference).ok_or_else(|| unreachable_layout(set))?;
-    let dtype = layout.dtype;
+    let (dtype, doubtful) = (layout.dtype, layout.has_doubtful_order());
     let shape = shape(set, [t, c, z], layout)?;
     let planes: Arc<[PlaneRef]> = draft.planes.into();
     let mut levels = vec![level_info(shape, shape, layout)];
@@ -70,6 +70,12 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
         }
         levels.push(level_info(self::shape(set, [t, c, z], layout)?, shape, layout));
         places.push(level(set, Arc::clone(&planes), Some(n)));
+    }
+    if doubtful {
+        set.warn(format!(
+            "samples of 24 bits of scene {index} are read with the most significant byte first, as tifffile reads them; \
+             libtiff reads them in the byte order of the file, which is the other one"
+        ));
     }
     draft.channels.resize_with(c as usize, Default::default);
     let info = SceneInfo {
