@@ -5,7 +5,8 @@ usage: write_matrix.py DIR
 DIR/manifest.json is a list with an entry for each file: `file`, `axes` (letters of TCZYXS, in this order), `shape` and
 `sha256` of the pixels in the order of `axes` (C order, little-endian), `dtype`, and how it is stored: `byteorder`,
 `bigtiff`, `compression`, `predictor`, `tile` (or null), `rowsperstrip` (or null), `planar`. Those of codec_matrix.py have
-no such details, but a `tolerance` if they are lossy, and `raw`, the file of their pixels.
+no such details, but a `tolerance` if they are lossy, and `raw`, the file of their pixels; `palette` is the sha256 of the colours of
+indices, 16 bits of red, green and blue each.
 """
 
 import json
@@ -99,12 +100,14 @@ class Matrix:
         """Adds a file that was written to the manifest, with the pixels that tifffile finds."""
         with tifffile.TiffFile(path) as tif:
             page = tif.pages[0]
-            found, axes = page.asarray(), page.axes
+            found, axes, colours = page.asarray(), page.axes, page.colormap
         assert expected is None or np.array_equal(found, expected), f"{path.name} is not read back as it was written"
         if axes == "SYX":
             found, axes = np.moveaxis(found, 0, -1), "YXS"
         entry = {"file": path.name, "axes": axes, "shape": list(found.shape), "dtype": str(found.dtype)}
         entry |= {"sha256": pixels.sha256(found), "tolerance": tolerance}
+        if colours is not None:
+            entry["palette"] = pixels.sha256(colours.T)
         self.entries.append(entry | ({"raw": codec_matrix.raw(path, found)} if tolerance else {}))
 
     def write(self, name, data, byteorder, compression, predictor, axes, planar, options):

@@ -39,6 +39,8 @@ pub(crate) struct Tags {
     pub(crate) lerc: u64,
     /// Tables of JPEG that strips share (tag 347).
     pub(crate) tables: Option<Arc<[u8]>>,
+    /// All reds, then all greens, then all blues of a palette (tag 320); kept of the first pages alone.
+    pub(crate) colours: Option<Arc<[u16]>>,
 }
 
 impl Default for Tags {
@@ -63,6 +65,7 @@ impl Default for Tags {
             t4_options: 0,
             lerc: 0,
             tables: None,
+            colours: None,
         }
     }
 }
@@ -193,6 +196,16 @@ impl Layout {
     /// Whether the bits of stored bytes are to be turned round; streams of pictures have an order of their own.
     pub(crate) fn reverses_bits(&self) -> bool {
         self.tags.fill_order == 2 && !self.gives_pictures()
+    }
+
+    /// The colours of a palette, one for each value that a sample can have; empty if values are no indices.
+    pub(crate) fn palette(&self) -> Vec<[u16; 3]> {
+        let indexed = self.tags.photometric == u64::from(PhotometricInterpretation::RGBPalette.to_u16());
+        let Some(colours) = self.tags.colours.as_deref().filter(|c| indexed && c.len() % 3 == 0) else {
+            return Vec::new();
+        };
+        let count = colours.len() / 3;
+        (0..count).map(|n| [colours[n], colours[count + n], colours[2 * count + n]]).collect()
     }
 
     /// Whether programs disagree about the order of the bytes of a sample.

@@ -216,6 +216,15 @@ impl Walker<'_> {
                 read
             }
             Tag::JPEGTables => self.tables(entry),
+            // Of a stack every page may have its own copy of the same colours.
+            Tag::ColorMap if in_chain && number < PALETTE_PAGES => {
+                let mut values = std::mem::take(&mut self.page.values);
+                let read = self.within("ColorMap (values)", entry.count, MOST_COLOURS);
+                let read = read.and_then(|()| self.values(entry, &mut values));
+                self.page.tags.colours = Some(values.iter().map(|&v| v as u16).collect());
+                self.page.values = values;
+                read
+            }
             Tag::ImageDescription if in_chain => self.description(entry, number),
             Tag::XResolution if in_chain && number == 0 => self.resolution(entry, 0),
             Tag::YResolution if in_chain && number == 0 => self.resolution(entry, 1),
@@ -371,6 +380,10 @@ const T4_OPTIONS: Tag = Tag::Unknown(292);
 const LERC_PARAMETERS: Tag = Tag::Unknown(50674);
 /// Most bytes of shared tables of JPEG: four of each kind take some 2,000.
 const MOST_TABLES: u64 = 64 << 10;
+/// Values of the palette of samples of 16 bits.
+const MOST_COLOURS: u64 = 3 << 16;
+/// Pages of the chain whose palette is kept.
+const PALETTE_PAGES: u32 = 64;
 
 /// Adds the page to an error that does not know it.
 fn locate(error: ReadError, number: u32) -> ReadError {

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use microtome_io::{Limits, Reader, contract};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use support::{axes_of, folder, largest_difference, read_all, sha256};
 
 #[derive(Deserialize)]
@@ -24,6 +25,8 @@ struct Entry {
     tolerance: u64,
     #[serde(default)]
     raw: String,
+    /// The sum of the colours that values stand for.
+    palette: Option<String>,
 }
 
 #[test]
@@ -51,6 +54,11 @@ fn check(dir: &Path, entry: &Entry) -> Result<(), String> {
     let found: Vec<u64> = axes.iter().map(|&a| scene.shape().get(a)).collect();
     if found != entry.shape || scene.dtype.name() != entry.dtype || reader.info().scenes.len() != 1 {
         return Err(format!("is {found:?} {}, expected {:?} {}", scene.dtype, entry.shape, entry.dtype));
+    }
+    let colours: Vec<u8> = scene.palette.iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
+    let found = (!colours.is_empty()).then(|| format!("{:x}", Sha256::digest(&colours)));
+    if found != entry.palette {
+        return Err(format!("has {} colours of others", scene.palette.len()));
     }
     let pixels = read_all(&reader, 0).map_err(|e| e.to_string())?;
     if entry.tolerance > 0 {

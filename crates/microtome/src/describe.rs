@@ -54,6 +54,7 @@ pub fn describe(array: &LazyArray) -> Option<SceneInfo> {
         time_increment: scene.time_increment.clone().filter(|_| keeps(Axis::T)),
         levels: vec![LevelInfo { shape, downsample: [1.0; 6], storage }],
         page_order: scene.page_order,
+        palette: Vec::new(), // what is computed of indices is no index
     })
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct SceneJson {
     channels: Vec<Channel>,
     pixel_size: PixelSize,
     time_increment: Option<Quantity>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    palette: Vec<[u16; 3]>,
     levels: Vec<LevelJson>,
     storage: StorageJson,
     chunks: ChunksJson,
@@ -133,6 +135,7 @@ impl SceneJson {
             channels: scene.channels.clone(),
             pixel_size: scene.pixel_size.clone(),
             time_increment: scene.time_increment.clone(),
+            palette: scene.palette.clone(),
             levels: scene.levels.iter().map(level).collect(),
             storage: StorageJson::new(&scene.levels[0].storage, extents),
             chunks: ChunksJson {

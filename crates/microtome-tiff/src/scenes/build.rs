@@ -51,7 +51,7 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
     unify(set, &mut draft.planes, reference);
     let [t, c, z] = draft.size;
     let layout = set.layout(reference).ok_or_else(|| unreachable_layout(set))?;
-    let (dtype, doubtful) = (layout.dtype, layout.has_doubtful_order());
+    let (dtype, doubtful, palette) = (layout.dtype, layout.has_doubtful_order(), layout.palette());
     let shape = shape(set, [t, c, z], layout)?;
     let planes: Arc<[PlaneRef]> = draft.planes.into();
     let mut levels = vec![level_info(shape, shape, layout)];
@@ -89,6 +89,7 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
         time_increment: draft.time_increment,
         levels,
         page_order: draft.page_order,
+        palette,
     };
     Ok(Some((info, Scene { levels: places })))
 }
@@ -115,6 +116,7 @@ fn absent(set: &mut Set, draft: Draft, index: usize) -> Result<Option<(SceneInfo
         time_increment: draft.time_increment,
         levels: vec![LevelInfo { shape, downsample: [1.0; 6], storage }],
         page_order: draft.page_order,
+        palette: Vec::new(),
     };
     let level = Level { planes: draft.planes.into(), sub: None, scratch: 0, direct: true };
     Ok(Some((info, Scene { levels: vec![level] })))

@@ -278,6 +278,7 @@ fn describe(id: &str, name: &str, levels: &[Level]) -> SceneInfo {
         time_increment: None,
         levels: levels.iter().map(|level| level_info(first, level)).collect(),
         page_order: page_order(first),
+        palette: Vec::new(),
     }
 }
 
