@@ -4,7 +4,9 @@ usage: write_matrix.py DIR
 
 DIR/manifest.json is a list with an entry for each file: `file`, `axes` (letters of TCZYXS, in this order), `shape` and
 `sha256` of the pixels in the order of `axes` (C order, little-endian), `dtype`, and how it is stored: `byteorder`,
-`bigtiff`, `compression`, `predictor`, `tile` (or null), `rowsperstrip` (or null), `planar`.
+`bigtiff`, `compression`, `predictor`, `tile` (or null), `rowsperstrip` (or null), `planar`. Those of codec_matrix.py have
+no such details, but a `tolerance` if they are lossy, and `raw`, the file of their pixels; `palette` is the sha256 of the colours of
+indices, 16 bits of red, green and blue each.
 """
 
 import json
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+import codec_matrix
 import pixels
 
 INTEGERS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"]
@@ -70,6 +73,42 @@ class Matrix:
             "predictor": predictor, "tile": layout.get("tile"), "rowsperstrip": layout.get("rowsperstrip"),
             "planar": planar,
         })  # fmt: skip
+
+    def path(self, name, dtype):
+        """The path of the next variant."""
+        return self.folder / f"{len(self.entries):03}-{name}-{dtype}.tif"
+
+    def noise(self, dtype, shape=(37, 53)):
+        """Integers of the whole range of a type."""
+        rng = np.random.default_rng(len(self.entries))
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+
+    def save(self, path, data, *, compression="none", photometric=None, **options):
+        """Writes a file of these options of tifffile."""
+        codec = TIFFFILE_CODEC.get(compression, compression)
+        photometric = photometric or ("miniswhite" if data.dtype == bool else "minisblack")
+        tifffile.imwrite(path, data, compression=codec, photometric=photometric, metadata=None, **options)
+
+    def variant(self, name, data, *, tolerance=0, predictor=1, exact=True, **options):
+        """Writes a variant whose pixels are those that tifffile reads back: if `exact`, those that were written."""
+        path = self.path(name, data.dtype)
+        self.save(path, data, predictor=predictor if predictor > 1 else None, **options)
+        self.note(path, expected=data if exact and not tolerance else None, tolerance=tolerance)
+
+    def note(self, path, *, expected=None, tolerance=0):
+        """Adds a file that was written to the manifest, with the pixels that tifffile finds."""
+        with tifffile.TiffFile(path) as tif:
+            page = tif.pages[0]
+            found, axes, colours = page.asarray(), page.axes, page.colormap
+        assert expected is None or np.array_equal(found, expected), f"{path.name} is not read back as it was written"
+        if axes == "SYX":
+            found, axes = np.moveaxis(found, 0, -1), "YXS"
+        entry = {"file": path.name, "axes": axes, "shape": list(found.shape), "dtype": str(found.dtype)}
+        entry |= {"sha256": pixels.sha256(found), "tolerance": tolerance}
+        if colours is not None:
+            entry["palette"] = pixels.sha256(colours.T)
+        self.entries.append(entry | ({"raw": codec_matrix.raw(path, found)} if tolerance else {}))
 
     def write(self, name, data, byteorder, compression, predictor, axes, planar, options):
         """Writes the file and reads it back."""
@@ -138,6 +177,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     matrix = Matrix(folder)
     build(matrix)
+    codec_matrix.build(matrix)
     (folder / "manifest.json").write_text(json.dumps(matrix.entries, indent=1) + "\n", encoding="utf-8")
     print(f"{len(matrix.entries)} files in {folder}")
 

@@ -4,7 +4,7 @@ mod cli;
 mod manifest;
 
 use cli::Bench;
-use manifest::{Row, corpus, expected_extents, out_of_scope, rows};
+use manifest::{Row, corpus, expected_extents, is_lossy, out_of_scope, rows};
 use serde_json::Value;
 
 #[test]
@@ -42,6 +42,9 @@ fn check(bench: &Bench, path: &str, row: &Row) -> Result<(), String> {
     let sums = ask(bench, &["checksum", path, "--json", "--axes", &row["axes"], "--scene", &scene])?;
     let all = [&sums["scenes"], &sums["labels"]].into_iter().flat_map(|s| s.as_array().into_iter().flatten());
     let sum = all.into_iter().find(|s| s["index"] == number).ok_or("no sum of the scene")?;
+    if is_lossy(row) {
+        return Ok(());
+    }
     equal("pixel_sha256", &sum["sha256"], &Value::from(row["pixel_sha256"].as_str()))
 }
 

@@ -104,15 +104,15 @@ fn what_was_finished_before_a_damaged_strip_is_kept() {
 #[test]
 fn a_codec_that_is_not_read() {
     let Some(bench) = Bench::new() else { return };
-    // One strip of one pixel whose tag says JPEG (7).
+    // One strip of one pixel whose tag says JPEG XR (34934).
     let entry = |tag: u16, value: u32| [&tag.to_le_bytes()[..], &[4, 0, 1, 0, 0, 0], &value.to_le_bytes()].concat();
-    let tags = [(256, 1), (257, 1), (258, 8), (259, 7), (262, 1), (273, 4), (277, 1), (278, 1), (279, 4)];
+    let tags = [(256, 1), (257, 1), (258, 8), (259, 34934), (262, 1), (273, 4), (277, 1), (278, 1), (279, 4)];
     let mut tiff = [&b"II*\0\x08\0\0\0"[..], &(tags.len() as u16).to_le_bytes()].concat();
     tiff.extend(tags.iter().flat_map(|&(tag, value)| entry(tag, value)));
     tiff.extend([0; 4]);
-    std::fs::write(bench.path("jpeg.tif"), tiff).unwrap();
-    for line in ["checksum jpeg.tif", "convert jpeg.tif out.zarr"] {
-        refused(&bench, line, 4, &["jpeg.tif", "not supported"]);
+    std::fs::write(bench.path("jxr.tif"), tiff).unwrap();
+    for line in ["checksum jxr.tif", "convert jxr.tif out.zarr"] {
+        refused(&bench, line, 4, &["jxr.tif", "not supported"]);
     }
 }
 

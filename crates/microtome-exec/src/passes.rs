@@ -311,6 +311,7 @@ impl Planned {
             position: Position::default(),
             levels: vec![LevelInfo { shape: array.shape, downsample: [1.0; 6], origin: [0.0; 6], storage }],
             page_order: [Axis::Z, Axis::C, Axis::T],
+            palette: Vec::new(),
         };
         let path = PathBuf::from(format!("{} (level {level}, to be written)", output.path().display()));
         let info = ImageInfo { path, scenes: vec![scene], ..ImageInfo::default() };

@@ -69,6 +69,9 @@ pub struct SceneInfo {
     pub levels: Vec<LevelInfo>,
     /// Order in which planes follow each other in the file, fastest first, a permutation of T, C, Z.
     pub page_order: [Axis; 3],
+    /// The colours that pixel values stand for, where they are indices: red, green and blue of 16 bits; empty where not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub palette: Vec<[u16; 3]>,
 }
 
 impl SceneInfo {

@@ -51,6 +51,7 @@ pub(crate) fn memory_info(spec: ArraySpec, name: &str, format: &str) -> ImageInf
         position: crate::Position::default(),
         levels: vec![level],
         page_order: [Axis::Z, Axis::C, Axis::T],
+        palette: Vec::new(),
     };
     ImageInfo { path: name.into(), format: format.to_owned(), scenes: vec![scene], ..ImageInfo::default() }
 }

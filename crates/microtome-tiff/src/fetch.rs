@@ -8,8 +8,8 @@ use microtome_io::ReadError;
 
 use crate::codec::{Codec, Fault};
 use crate::index::Segment;
-use crate::page::{Layout, Packing};
-use crate::pixels::{reverse_bits, swap, undo_float, undo_horizontal};
+use crate::page::Layout;
+use crate::pixels::{Packing, reverse_bits, swap, undo_float, undo_horizontal};
 use crate::spot::Spot;
 
 /// Reads and decodes the strips and tiles of one read.
@@ -48,7 +48,9 @@ impl Fetch<'_> {
         out: &mut [u8],
     ) -> Result<(), ReadError> {
         let encoded = self.encoded(spot, segment)?;
-        let found = match (codec.decode)(encoded.bytes(), out) {
+        let chunk = spot.layout.chunk(spot.number);
+        let work = self.pool.charge((codec.work)(&chunk));
+        let found = match (codec.decode)(&chunk, encoded.bytes(), out) {
             Ok(found) => found,
             Err(Fault::TooLong) => self.decode_longer(spot, codec, segment, (encoded.bytes(), &mut *out))?,
             Err(Fault::Bad(why)) => {
@@ -58,7 +60,7 @@ impl Fetch<'_> {
         if found < out.len() {
             return Err(spot.corrupt(segment, short(found as u64, out.len() as u64, codec.name)));
         }
-        drop(encoded);
+        drop((encoded, work));
         self.unpredict(spot.layout, out);
         Ok(())
     }
@@ -72,7 +74,7 @@ impl Fetch<'_> {
         let mut encoded = self.pool.take(bytes as usize);
         spot.file.read_exact(encoded.bytes_mut(), segment.offset)?;
         self.fetched += bytes;
-        if spot.layout.tags.fill_order == 2 {
+        if spot.layout.reverses_bits() {
             reverse_bits(encoded.bytes_mut());
         }
         Ok(encoded)
@@ -88,7 +90,7 @@ impl Fetch<'_> {
     ) -> Result<usize, ReadError> {
         let full = spot.layout.tile_bytes(0) as usize;
         let mut whole = self.pool.take(full);
-        match (codec.decode)(encoded, whole.bytes_mut()) {
+        match (codec.decode)(&spot.layout.chunk(spot.number), encoded, whole.bytes_mut()) {
             Ok(found) if full > out.len() => {
                 let kept = found.min(out.len());
                 out[..kept].copy_from_slice(&whole.bytes()[..kept]);
@@ -155,8 +157,10 @@ pub(crate) fn scratch(layout: &Layout) -> u64 {
     }
     let encoded = layout.most_encoded.min(layout.encoded_cap());
     let predicted = if layout.predictor() == 3 { layout.row_bytes } else { 0 };
-    let last = if layout.is_tiled() || layout.tags.height.is_multiple_of(layout.tile_height) { 0 } else { decoded };
-    [decoded, encoded, last.max(predicted)].into_iter().map(BufferPool::charged).sum()
+    let fits = layout.is_tiled() || layout.gives_pictures();
+    let last = if fits || layout.tags.height.is_multiple_of(layout.tile_height) { 0 } else { decoded };
+    let buffers: u64 = [decoded, encoded, last.max(predicted)].into_iter().map(BufferPool::charged).sum();
+    buffers.saturating_add(layout.work())
 }
 
 /// Rows of raw strips that are not read straight into the result pass through a block of about this size.

@@ -1,15 +1,17 @@
 //! The TIFF family: TIFF, `BigTIFF`, OME-TIFF, `ImageJ` hyperstacks.
 //!
 //! Opening walks the headers of a file once into a compact index of its pages; reading touches only the strips and tiles
-//! that a region shares pixels with. What is read: strips and tiles, both byte orders, samples together or apart,
-//! compressions none, LZW, Deflate, Zstandard and `PackBits` with predictors 2 and 3, samples of 1 to 64 bits, complex
-//! numbers, palettes as indices. Anything else is described and refused when it is read.
+//! that a region shares pixels with. What is read: strips and tiles, both byte orders, samples together or apart, every
+//! compression of `docs/formats.md` with predictors 2 and 3, samples of 1 to 64 bits, complex numbers, palettes as
+//! indices. Anything else is described and refused when it is read.
 //!
 //! *Invariant:* no bytes of a file, however wrong, panic, loop, or take memory beyond the [`Limits`]; pixels that are
 //! not there are an error, except tiles a writer left out on purpose (size 0), which are 0.
 //!
 //! [`Limits`]: microtome_io::Limits
 
+#[doc(hidden)]
+pub mod bare;
 mod codec;
 mod extras;
 mod fetch;

@@ -2,10 +2,13 @@
 //!
 //! *Invariant:* a [`Layout`] that exists has checked sizes: products below do not overflow, and no divisor is 0.
 
-use microtome_array::PixelType;
-use tiff::tags::{CompressionMethod, PhotometricInterpretation, PlanarConfiguration, Predictor, SampleFormat};
+use std::sync::Arc;
 
-use crate::codec::{self, Codec};
+use microtome_array::PixelType;
+use tiff::tags::{CompressionMethod, PhotometricInterpretation, PlanarConfiguration, Predictor};
+
+use crate::codec::{self, Chunk, Codec, Gives};
+use crate::pixels::Packing;
 
 /// Values of the tags that shape a page, as they stand in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +31,16 @@ pub(crate) struct Tags {
     pub(crate) subsampling: (u64, u64),
     pub(crate) subfile: u64,
     pub(crate) big_endian: bool,
+    /// Number of samples that are no colours (tag 338).
+    pub(crate) extra: u64,
+    /// Options of CCITT group 3 (tag 292).
+    pub(crate) t4_options: u64,
+    /// What LERC lies within: 0 nothing, 1 Deflate, 2 Zstandard (tag 50674).
+    pub(crate) lerc: u64,
+    /// Tables of JPEG that strips share (tag 347).
+    pub(crate) tables: Option<Arc<[u8]>>,
+    /// All reds, then all greens, then all blues of a palette (tag 320); kept of the first pages alone.
+    pub(crate) colours: Option<Arc<[u16]>>,
 }
 
 impl Default for Tags {
@@ -48,6 +61,11 @@ impl Default for Tags {
             subsampling: (2, 2),
             subfile: 0,
             big_endian: false,
+            extra: 0,
+            t4_options: 0,
+            lerc: 0,
+            tables: None,
+            colours: None,
         }
     }
 }
@@ -57,15 +75,6 @@ impl Default for Tags {
 pub(crate) struct Refusal {
     pub(crate) what: String,
     pub(crate) hint: &'static str,
-}
-
-/// How pixels of one sample are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Packing {
-    /// Just as they are in memory, but for byte order.
-    Whole,
-    /// In this many bits each, packed, rows starting on a byte.
-    Bits(u64),
 }
 
 /// The layout shared by pages whose [`Tags`] are equal.
@@ -107,10 +116,13 @@ impl Layout {
         if !sane(width) || !sane(height) || samples == 0 || samples > 65_535 || values.is_none_or(|n| n > MOST_VALUES) {
             return Err(format!("it has {width} × {height} pixels of {samples} samples"));
         }
-        let (dtype, packing) = pixel_type(tags).ok_or_else(|| {
+        let (dtype, packing) = Packing::of(tags.format, tags.bits, tags.big_endian).ok_or_else(|| {
             let Tags { bits, format, .. } = tags;
             format!("its samples of {bits} bits in sample format {format} are of no known type")
         })?;
+        let codec = find_codec(tags, packing);
+        let pictures = matches!(codec, Ok(c) if c.gives == Gives::Pictures);
+        let packing = if pictures { Packing::Whole } else { packing };
         let strips = tags.tile.0 == 0;
         let tile_width = if strips { width } else { tags.tile.0 };
         let tile_height = if strips { tags.tile.1.min(height) } else { tags.tile.1 };
@@ -121,15 +133,12 @@ impl Layout {
         }
         let separate = tags.planar == u64::from(PlanarConfiguration::Planar.to_u16()) && samples > 1;
         let samples_together = if separate { 1 } else { samples };
-        let bits = match packing {
-            Packing::Whole => dtype.size() as u64 * 8,
-            Packing::Bits(bits) => bits,
-        };
-        let whole_swap = packing == Packing::Whole && dtype.component_size() > 1;
+        let bits = packing.stored_bits(dtype);
+        let whole_swap = packing == Packing::Whole && dtype.component_size() > 1 && !pictures;
         let layout = Layout {
             dtype,
             packing,
-            codec: find_codec(tags, packing),
+            codec,
             tile_width,
             tile_height,
             across: width.div_ceil(tile_width),
@@ -184,9 +193,59 @@ impl Layout {
         self.is_uncompressed() && self.packing == Packing::Whole && self.tags.fill_order != 2
     }
 
+    /// Whether the bits of stored bytes are to be turned round; streams of pictures have an order of their own.
+    pub(crate) fn reverses_bits(&self) -> bool {
+        self.tags.fill_order == 2 && !self.gives_pictures()
+    }
+
+    /// The colours of a palette, one for each value that a sample can have; empty if values are no indices.
+    pub(crate) fn palette(&self) -> Vec<[u16; 3]> {
+        let indexed = self.tags.photometric == u64::from(PhotometricInterpretation::RGBPalette.to_u16());
+        let Some(colours) = self.tags.colours.as_deref().filter(|c| indexed && c.len() % 3 == 0) else {
+            return Vec::new();
+        };
+        let count = colours.len() / 3;
+        (0..count).map(|n| [colours[n], colours[count + n], colours[2 * count + n]]).collect()
+    }
+
+    /// Whether programs disagree about the order of the bytes of a sample.
+    pub(crate) fn has_doubtful_order(&self) -> bool {
+        self.packing == Packing::Bits(24) && !self.tags.big_endian
+    }
+
+    /// Whether strips and tiles are pictures with a size and type of their own.
+    pub(crate) fn gives_pictures(&self) -> bool {
+        matches!(self.codec, Ok(c) if c.gives == Gives::Pictures)
+    }
+
+    /// A strip or tile by its number in the page.
+    pub(crate) fn chunk(&self, number: u64) -> Chunk<'_> {
+        let within = number % (self.across * self.down);
+        let (down, across) = (within / self.across, within % self.across);
+        let left = |extent: u64, start: u64, size: u64| size.min(extent.saturating_sub(start));
+        Chunk {
+            tags: &self.tags,
+            dtype: self.dtype,
+            width: self.tile_width,
+            rows: self.stored_rows(down),
+            full_rows: self.tile_height,
+            inside: [
+                left(self.tags.width, across * self.tile_width, self.tile_width),
+                left(self.tags.height, down * self.tile_height, self.tile_height),
+            ],
+            samples: self.samples_together,
+        }
+    }
+
+    /// Most bytes that decoding a strip or tile takes beside what is encoded and decoded.
+    pub(crate) fn work(&self) -> u64 {
+        self.codec.as_ref().map_or(0, |codec| (codec.work)(&self.chunk(0)))
+    }
+
     /// Most stored bytes of a tile that are of use: what is beyond cannot belong to it.
     pub(crate) fn encoded_cap(&self) -> u64 {
-        (self.row_bytes * self.tile_height).saturating_mul(2).saturating_add(4096)
+        let headers = if self.gives_pictures() { 1 << 20 } else { 4096 }; // profiles and tables of a picture
+        (self.row_bytes * self.tile_height).saturating_mul(2).saturating_add(headers)
     }
 
     /// The predictor to undo, 1 for none.
@@ -212,41 +271,12 @@ impl Layout {
     }
 }
 
-fn pixel_type(tags: &Tags) -> Option<(PixelType, Packing)> {
-    let whole = |t| Some((t, Packing::Whole));
-    let format = SampleFormat::from_u16_exhaustive(u16::try_from(tags.format).unwrap_or(0));
-    match (format, tags.bits) {
-        (SampleFormat::Uint | SampleFormat::Void, bits) => match bits {
-            1 => Some((PixelType::Bool, Packing::Bits(1))),
-            8 => whole(PixelType::U8),
-            16 => whole(PixelType::U16),
-            32 => whole(PixelType::U32),
-            64 => whole(PixelType::U64),
-            2..=7 => Some((PixelType::U8, Packing::Bits(bits))),
-            9..=15 => Some((PixelType::U16, Packing::Bits(bits))),
-            // Three whole bytes follow the file's byte order, which packed bits do not: refused, not guessed.
-            17..=23 | 25..=31 => Some((PixelType::U32, Packing::Bits(bits))),
-            _ => None,
-        },
-        (SampleFormat::Int, 8) => whole(PixelType::I8),
-        (SampleFormat::Int, 16) => whole(PixelType::I16),
-        (SampleFormat::Int, 32) => whole(PixelType::I32),
-        (SampleFormat::Int, 64) => whole(PixelType::I64),
-        (SampleFormat::IEEEFP, 16) => whole(PixelType::F16),
-        (SampleFormat::IEEEFP, 32) => whole(PixelType::F32),
-        (SampleFormat::IEEEFP, 64) => whole(PixelType::F64),
-        (SampleFormat::Unknown(6), 64) => whole(PixelType::C64),
-        (SampleFormat::Unknown(6), 128) => whole(PixelType::C128),
-        _ => None,
-    }
-}
-
 fn find_codec(tags: &Tags, packing: Packing) -> Result<&'static Codec, Refusal> {
     let refuse = |what: String, hint| Err(Refusal { what, hint });
     let code = u16::try_from(tags.compression).unwrap_or(0);
     let Some(codec) = codec::find(code) else {
         let what = format!("compression {} (tag 259 Compression = {})", codec::name_of(code), tags.compression);
-        return refuse(what, "rewrite the file with none, lzw, deflate or zstd, for example with bfconvert or tiffcp");
+        return refuse(what, codec::reader_of(code));
     };
     if tags.depth > 1 {
         return refuse(
@@ -255,10 +285,11 @@ fn find_codec(tags: &Tags, packing: Packing) -> Result<&'static Codec, Refusal> 
         );
     }
     let ycbcr = tags.photometric == u64::from(PhotometricInterpretation::YCbCr.to_u16());
-    if ycbcr && tags.subsampling != (1, 1) {
+    if ycbcr && tags.subsampling != (1, 1) && codec.gives == Gives::Bytes && tags.samples > 1 {
         let what = format!("subsampled YCbCr without JPEG (tag 530 YCbCrSubSampling = {:?})", tags.subsampling);
         return refuse(what, "rewrite it as RGB, for example with tiff2rgba");
     }
+    (codec.accepts)(tags)?;
     if !codec.predicts || tags.predictor <= 1 {
         return Ok(codec);
     }
@@ -300,15 +331,15 @@ mod tests {
         assert!(Layout::new(&Tags { width: 0, ..tags() }).is_err());
         assert!(Layout::new(&Tags { tile: (16, 0), ..tags() }).is_err());
         assert!(Layout::new(&Tags { bits: 255, ..tags() }).is_err());
-        assert!(Layout::new(&Tags { bits: 24, ..tags() }).is_err());
         assert!(Layout::new(&Tags { samples: 1 << 40, ..tags() }).is_err());
         assert!(Layout::new(&Tags { tile: (1 << 32, 1 << 32), samples: 65_535, ..tags() }).is_err());
     }
 
     #[test]
     fn an_unknown_codec_is_described_and_refused() {
-        let layout = Layout::new(&Tags { compression: 7, ..tags() }).unwrap();
-        assert_eq!(layout.codec_name(), "jpeg");
-        assert!(layout.codec.unwrap_err().what.contains("Compression = 7"));
+        let layout = Layout::new(&Tags { compression: 6, ..tags() }).unwrap();
+        assert_eq!(layout.codec_name(), "old-style jpeg");
+        let refusal = layout.codec.unwrap_err();
+        assert!(refusal.what.contains("Compression = 6") && refusal.hint.contains("tiffcp"));
     }
 }

@@ -9,8 +9,8 @@ use microtome_io::ReadError;
 use crate::fetch::{Fetch, RAW_BLOCK, check_ratio, check_raw, is_whole};
 use crate::file::SourceFile;
 use crate::index::{PageIndex, Segment};
-use crate::page::{Layout, Packing};
-use crate::pixels::{swap, unpack_row};
+use crate::page::Layout;
+use crate::pixels::{Packing, swap, unpack_row};
 use crate::spot::Spot;
 
 /// Rows and columns of a plane, half-open.
@@ -258,14 +258,14 @@ impl Target {
                     let row = &row[skip * self.size..][..values * self.size];
                     if self.interleave { self.scatter(row, out) } else { out[..row.len()].copy_from_slice(row) }
                 }
-                Packing::Bits(bits) if self.interleave => {
-                    let mut value = [0; 8];
+                packing if self.interleave => {
+                    let mut value = [0; 16];
                     for n in 0..values {
-                        unpack_row(row, bits, (skip + n) as u64, &mut value[..self.size], self.size);
+                        unpack_row(row, packing, (skip + n) as u64, &mut value[..self.size], self.size);
                         out[n * self.pixel..][..self.size].copy_from_slice(&value[..self.size]);
                     }
                 }
-                Packing::Bits(bits) => unpack_row(row, bits, skip as u64, &mut out[..values * self.size], self.size),
+                packing => unpack_row(row, packing, skip as u64, &mut out[..values * self.size], self.size),
             }
         }
     }

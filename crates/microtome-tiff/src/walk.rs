@@ -217,6 +217,16 @@ impl Walker<'_> {
                 self.page.subs = list;
                 read
             }
+            Tag::JPEGTables => self.tables(entry),
+            // Of a stack every page may have its own copy of the same colours.
+            Tag::ColorMap if in_chain && number < PALETTE_PAGES => {
+                let mut values = std::mem::take(&mut self.page.values);
+                let read = self.within("ColorMap (values)", entry.count, MOST_COLOURS);
+                let read = read.and_then(|()| self.values(entry, &mut values));
+                self.page.tags.colours = Some(values.iter().map(|&v| v as u16).collect());
+                self.page.values = values;
+                read
+            }
             Tag::ImageDescription if in_chain => self.description(entry, number),
             Tag::XResolution if in_chain && number == 0 => self.resolution(entry, 0),
             Tag::YResolution if in_chain && number == 0 => self.resolution(entry, 1),
@@ -263,6 +273,19 @@ impl Walker<'_> {
             self.within("sum of tag values (bytes)", self.tag_bytes, self.limits.total_tag_bytes)?;
         }
         Ok(Some(bytes as usize))
+    }
+
+    /// Reads the tables that the JPEG streams of a page share.
+    fn tables(&mut self, entry: &Entry) -> Result<(), ReadError> {
+        let Some(bytes) = self.check(entry)? else { return Ok(()) };
+        self.within("JPEGTables (bytes)", bytes as u64, MOST_TABLES)?;
+        let header = self.header;
+        let stored = match entry.inline_bytes(&header, bytes) {
+            Some(inline) => inline,
+            None => self.window.get(entry.offset(&header), bytes, "the JPEGTables")?,
+        };
+        self.page.tags.tables = Some(stored.into());
+        Ok(())
     }
 
     fn description(&mut self, entry: &Entry, number: u32) -> Result<(), ReadError> {
@@ -339,6 +362,9 @@ impl Scratch {
             Tag::SampleFormat => tags.format = same,
             Tag::ChromaSubsampling => tags.subsampling = (first, values.get(1).copied().unwrap_or(first)),
             IMAGE_DEPTH => tags.depth = first,
+            Tag::ExtraSamples => tags.extra = values.len() as u64,
+            T4_OPTIONS => tags.t4_options = first,
+            LERC_PARAMETERS => tags.lerc = values.get(1).copied().unwrap_or(0),
             _ => {}
         }
     }
@@ -354,6 +380,16 @@ impl Scratch {
 
 /// The tag of volumetric pages, which has no name in the crate's table.
 const IMAGE_DEPTH: Tag = Tag::Unknown(32997);
+/// Options of CCITT group 3.
+const T4_OPTIONS: Tag = Tag::Unknown(292);
+/// The version of LERC, and the compression around it.
+const LERC_PARAMETERS: Tag = Tag::Unknown(50674);
+/// Most bytes of shared tables of JPEG: four of each kind take some 2,000.
+const MOST_TABLES: u64 = 64 << 10;
+/// Values of the palette of samples of 16 bits.
+const MOST_COLOURS: u64 = 3 << 16;
+/// Pages of the chain whose palette is kept.
+const PALETTE_PAGES: u32 = 64;
 
 /// Adds the page to an error that does not know it.
 fn locate(error: ReadError, number: u32) -> ReadError {
@@ -388,7 +424,10 @@ fn wants(tag: Tag) -> bool {
             | Tag::TileLength
             | Tag::SampleFormat
             | Tag::ChromaSubsampling
+            | Tag::ExtraSamples
             | IMAGE_DEPTH
+            | T4_OPTIONS
+            | LERC_PARAMETERS
     )
 }
 

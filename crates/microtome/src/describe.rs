@@ -56,6 +56,7 @@ pub fn describe(array: &LazyArray) -> Option<SceneInfo> {
         position: position(array, scene, level),
         levels: vec![LevelInfo { shape, downsample: [1.0; 6], origin: [0.0; 6], storage }],
         page_order: scene.page_order,
+        palette: Vec::new(), // what is computed of indices is no index
     })
 }
 

@@ -58,6 +58,9 @@ fn describe_scene(out: &mut String, scene: &SceneInfo, dims: &ChunkDims, array: 
     if let Some(time) = &scene.time_increment {
         line("time", format!("{} {} between frames", decimal(time.value), symbol(&time.unit)));
     }
+    if !scene.palette.is_empty() {
+        line("palette", format!("{} colours, pixels are indices", scene.palette.len()));
+    }
     if scene.levels.len() > 1 {
         let levels: Vec<String> = scene.levels.iter().map(|l| trailing(&l.shape)).collect();
         line("levels", format!("{}: {}", levels.len(), levels.join(", ")));

@@ -47,6 +47,8 @@ pub(crate) struct SceneJson {
     position: Option<Position>,
     /// The place on a plate, or null.
     well: Option<Well>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    palette: Vec<[u16; 3]>,
     levels: Vec<LevelJson>,
     storage: StorageJson,
     chunks: ChunksJson,
@@ -142,6 +144,7 @@ impl SceneJson {
             time_increment: scene.time_increment.clone(),
             position: Some(scene.position).filter(|position| !position.is_origin()),
             well: scene.well.clone(),
+            palette: scene.palette.clone(),
             levels: scene.levels.iter().map(level).collect(),
             storage: StorageJson::new(&scene.levels[0].storage, extents),
             chunks: ChunksJson {

@@ -4,15 +4,24 @@ use std::cell::RefCell;
 
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 
-use super::{Codec, Fault};
+use super::{Chunk, Codec, Fault, Gives};
 
-pub(super) const CODEC: Codec = Codec { codes: &[8, 32946], name: "deflate", predicts: true, most_ratio: 1040, decode };
+pub(super) const CODEC: Codec = Codec {
+    codes: &[8, 32946],
+    name: "deflate",
+    gives: Gives::Bytes,
+    predicts: true,
+    most_ratio: 1040,
+    work: |_| 0, // each thread keeps its context
+    accepts: |_| Ok(()),
+    decode,
+};
 
 thread_local! {
     static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
 }
 
-fn decode(encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+fn decode(_: &Chunk<'_>, encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
     DECOMPRESSOR.with_borrow_mut(|d| d.zlib_decompress(encoded, out)).map_err(|e| match e {
         DecompressionError::InsufficientSpace => Fault::TooLong,
         DecompressionError::BadData => Fault::Bad("the zlib stream is damaged or cut".to_owned()),
@@ -33,6 +42,8 @@ pub(super) fn most_encoded(decoded: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::chunk::plain;
+    use crate::page::Tags;
 
     fn encode(pixels: &[u8]) -> Vec<u8> {
         let mut compressor = Compressor::new(CompressionLvl::default());
@@ -45,8 +56,8 @@ mod tests {
     #[test]
     fn more_than_fits_is_told_from_damage() {
         let encoded = encode(&[3; 1000]);
-        assert_eq!(decode(&encoded, &mut [0; 1000]), Ok(1000));
-        assert_eq!(decode(&encoded, &mut [0; 999]), Err(Fault::TooLong));
-        assert!(matches!(decode(&encoded[..5], &mut [0; 1000]), Err(Fault::Bad(_))));
+        assert_eq!(decode(&plain(&Tags::default()), &encoded, &mut [0; 1000]), Ok(1000));
+        assert_eq!(decode(&plain(&Tags::default()), &encoded, &mut [0; 999]), Err(Fault::TooLong));
+        assert!(matches!(decode(&plain(&Tags::default()), &encoded[..5], &mut [0; 1000]), Err(Fault::Bad(_))));
     }
 }

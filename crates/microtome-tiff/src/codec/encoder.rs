@@ -84,7 +84,9 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::chunk::plain;
     use crate::codec::find;
+    use crate::page::Tags;
 
     fn samples() -> Vec<Vec<u8>> {
         let noise = |n: u64| {
@@ -110,7 +112,7 @@ mod tests {
                 let mut out = vec![0; encoder.most_encoded(decoded.len() as u64) as usize];
                 let len = encoder.encode(&decoded, &mut out).unwrap();
                 let mut again = vec![1; decoded.len()];
-                let found = (codec.decode)(&out[..len], &mut again);
+                let found = (codec.decode)(&plain(&Tags::default()), &out[..len], &mut again);
                 assert_eq!((found, &again), (Ok(decoded.len()), &decoded), "{compression:?}");
                 let mut second = vec![0; out.len()];
                 assert_eq!(encoder.encode(&decoded, &mut second), Ok(len), "{compression:?}");

@@ -6,15 +6,24 @@ use weezl::decode::Decoder;
 use weezl::encode::Encoder;
 use weezl::{BitOrder, LzwStatus};
 
-use super::{Codec, Fault};
+use super::{Chunk, Codec, Fault, Gives};
 
-pub(super) const CODEC: Codec = Codec { codes: &[5], name: "lzw", predicts: true, most_ratio: 4096, decode };
+pub(super) const CODEC: Codec = Codec {
+    codes: &[5],
+    name: "lzw",
+    gives: Gives::Bytes,
+    predicts: true,
+    most_ratio: 4096,
+    work: |_| 0, // each thread keeps its context
+    accepts: |_| Ok(()),
+    decode,
+};
 
 thread_local! {
     static DECODER: RefCell<Decoder> = RefCell::new(Decoder::with_tiff_size_switch(BitOrder::Msb, 8));
 }
 
-fn decode(encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+fn decode(_: &Chunk<'_>, encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
     if let [0, second, ..] = encoded
         && second & 1 == 1
     {
@@ -74,13 +83,15 @@ pub(super) fn encode(encoder: &mut Encoder, mut decoded: &[u8], out: &mut [u8]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::chunk::plain;
+    use crate::page::Tags;
 
     #[test]
     fn a_long_run_is_decoded_to_its_end() {
         let pixels: Vec<u8> = (0..200_000u32).map(|n| (n / 1000) as u8).collect();
         let encoded = Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&pixels).unwrap();
         let mut out = vec![0; pixels.len()];
-        assert_eq!(decode(&encoded, &mut out), Ok(pixels.len()));
+        assert_eq!(decode(&plain(&Tags::default()), &encoded, &mut out), Ok(pixels.len()));
         assert_eq!(out, pixels);
     }
 
@@ -88,6 +99,6 @@ mod tests {
     fn a_cut_strip_gives_fewer_bytes() {
         let encoded = Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&[7; 10_000]).unwrap();
         let mut out = vec![0; 10_000];
-        assert!(decode(&encoded[..encoded.len() / 2], &mut out).unwrap() < 10_000);
+        assert!(decode(&plain(&Tags::default()), &encoded[..encoded.len() / 2], &mut out).unwrap() < 10_000);
     }
 }

@@ -1,11 +1,20 @@
 //! `PackBits`: runs of equal bytes, and runs of bytes as they are.
 
-use super::{Codec, Fault};
+use super::{Chunk, Codec, Fault, Gives};
 
-pub(super) const CODEC: Codec = Codec { codes: &[32773], name: "packbits", predicts: true, most_ratio: 64, decode };
+pub(super) const CODEC: Codec = Codec {
+    codes: &[32773],
+    name: "packbits",
+    gives: Gives::Bytes,
+    predicts: true,
+    most_ratio: 64,
+    work: |_| 0,
+    accepts: |_| Ok(()),
+    decode,
+};
 
 #[expect(clippy::unnecessary_wraps, reason = "one signature for every codec")]
-fn decode(mut encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+fn decode(_: &Chunk<'_>, mut encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
     let mut done = 0;
     while done < out.len() {
         let Some((&head, rest)) = encoded.split_first() else { break };
@@ -35,6 +44,8 @@ fn decode(mut encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::chunk::plain;
+    use crate::page::Tags;
 
     #[test]
     fn the_example_of_apple_technical_note_1023() {
@@ -44,13 +55,13 @@ mod tests {
             0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa,
         ];
         let mut out = [0; 24];
-        assert_eq!(decode(&encoded, &mut out), Ok(24));
+        assert_eq!(decode(&plain(&Tags::default()), &encoded, &mut out), Ok(24));
         assert_eq!(out, expected);
     }
 
     #[test]
     fn a_cut_run_gives_fewer_bytes() {
-        assert_eq!(decode(&[5, 1, 2], &mut [0; 6]), Ok(2));
-        assert_eq!(decode(&[0xfe], &mut [0; 6]), Ok(0));
+        assert_eq!(decode(&plain(&Tags::default()), &[5, 1, 2], &mut [0; 6]), Ok(2));
+        assert_eq!(decode(&plain(&Tags::default()), &[0xfe], &mut [0; 6]), Ok(0));
     }
 }

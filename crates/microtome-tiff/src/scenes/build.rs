@@ -51,7 +51,7 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
     unify(set, &mut draft.planes, reference);
     let [t, c, z] = draft.size;
     let layout = set.layout(reference).ok_or_else(|| unreachable_layout(set))?;
-    let dtype = layout.dtype;
+    let (dtype, doubtful, palette) = (layout.dtype, layout.has_doubtful_order(), layout.palette());
     let shape = shape(set, [t, c, z], layout)?;
     let planes: Arc<[PlaneRef]> = draft.planes.into();
     let mut levels = vec![level_info(shape, shape, layout)];
@@ -71,6 +71,12 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
         levels.push(level_info(self::shape(set, [t, c, z], layout)?, shape, layout));
         places.push(level(set, Arc::clone(&planes), Some(n)));
     }
+    if doubtful {
+        set.warn(format!(
+            "samples of 24 bits of scene {index} are read with the most significant byte first, as tifffile reads them; \
+             libtiff reads them in the byte order of the file, which is the other one"
+        ));
+    }
     draft.channels.resize_with(c as usize, Default::default);
     let info = SceneInfo {
         index,
@@ -85,6 +91,7 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
         position: draft.position,
         levels,
         page_order: draft.page_order,
+        palette,
     };
     Ok(Some((info, Scene { levels: places })))
 }
@@ -113,6 +120,7 @@ fn absent(set: &mut Set, draft: Draft, index: usize) -> Result<Option<(SceneInfo
         position: draft.position,
         levels: vec![LevelInfo { shape, downsample: [1.0; 6], origin: [0.0; 6], storage }],
         page_order: draft.page_order,
+        palette: Vec::new(),
     };
     let level = Level { planes: draft.planes.into(), sub: None, scratch: 0, direct: true };
     Ok(Some((info, Scene { levels: vec![level] })))

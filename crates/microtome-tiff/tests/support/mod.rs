@@ -38,6 +38,28 @@ pub(crate) fn axes_of(letters: &str, shape: &Shape) -> Vec<Axis> {
 
 /// The sum of pixels in C order of `axes`; axes not named have length 1.
 pub(crate) fn sha256(pixels: &Pixels, axes: &[Axis]) -> String {
+    let mut hash = Sha256::new();
+    visit(pixels, axes, &mut |bytes| hash.update(bytes));
+    format!("{:x}", hash.finalize())
+}
+
+/// The largest difference between pixels in C order of `axes` and others, little-endian; axes not named have length 1.
+pub(crate) fn largest_difference(pixels: &Pixels, axes: &[Axis], others: &[u8]) -> Result<u64, String> {
+    let mut bytes = Vec::new();
+    visit(pixels, axes, &mut |part| bytes.extend_from_slice(part));
+    if bytes.len() != others.len() {
+        return Err(format!("{} bytes of pixels, expected {}", bytes.len(), others.len()));
+    }
+    let wide = |b: &[u8]| u64::from(u16::from_le_bytes([b[0], b[1]]));
+    let difference = match pixels.spec().dtype.name() {
+        "uint8" => bytes.iter().zip(others).map(|(&a, &b)| u64::from(a.abs_diff(b))).max(),
+        "uint16" => bytes.chunks_exact(2).zip(others.chunks_exact(2)).map(|(a, b)| wide(a).abs_diff(wide(b))).max(),
+        other => return Err(format!("no differences of {other}")),
+    };
+    Ok(difference.unwrap_or(0))
+}
+
+fn visit(pixels: &Pixels, axes: &[Axis], each: &mut dyn FnMut(&[u8])) {
     let spec = pixels.spec();
     let size = spec.dtype.size();
     let dims = spec.shape.dims();
@@ -46,18 +68,16 @@ pub(crate) fn sha256(pixels: &Pixels, axes: &[Axis]) -> String {
         strides[n] = strides[n + 1] * dims[n + 1];
     }
     let bytes = pixels.as_ref().bytes();
-    let mut hash = Sha256::new();
     let order: Vec<(usize, usize)> = axes.iter().map(|a| (dims[a.index()], strides[a.index()])).collect();
-    walk(bytes, &order, 0, size, &mut hash);
-    format!("{:x}", hash.finalize())
+    walk(bytes, &order, 0, size, each);
 }
 
-fn walk(bytes: &[u8], order: &[(usize, usize)], at: usize, size: usize, hash: &mut Sha256) {
+fn walk(bytes: &[u8], order: &[(usize, usize)], at: usize, size: usize, each: &mut dyn FnMut(&[u8])) {
     match order {
-        [] => hash.update(&bytes[at..at + size]),
+        [] => each(&bytes[at..at + size]),
         // A run of neighbouring values.
-        [(count, stride)] if *stride == size => hash.update(&bytes[at..at + count * size]),
-        [(n0, s0), (n1, s1)] if *s1 == size && *s0 == n1 * size => hash.update(&bytes[at..at + n0 * s0]),
-        [(count, stride), rest @ ..] => (0..*count).for_each(|n| walk(bytes, rest, at + n * stride, size, hash)),
+        [(count, stride)] if *stride == size => each(&bytes[at..at + count * size]),
+        [(n0, s0), (n1, s1)] if *s1 == size && *s0 == n1 * size => each(&bytes[at..at + n0 * s0]),
+        [(count, stride), rest @ ..] => (0..*count).for_each(|n| walk(bytes, rest, at + n * stride, size, each)),
     }
 }

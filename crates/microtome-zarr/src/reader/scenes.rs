@@ -286,6 +286,7 @@ fn describe(id: &str, name: &str, levels: &[Level]) -> SceneInfo {
         position: Position::default(),
         levels: levels.iter().map(|level| level_info(first, level)).collect(),
         page_order: page_order(first),
+        palette: Vec::new(),
     }
 }
 
