@@ -112,6 +112,16 @@ pub enum ReadError {
         /// What changed.
         why: String,
     },
+    /// An object behind a URL that could not be had. Nothing is known of its pixels: it is never taken for a bad plane.
+    #[error("cannot read {}: {why}; {hint}", path.display())]
+    Remote {
+        /// The URL of the object.
+        path: PathBuf,
+        /// What was answered: the status of HTTP, or what kept an answer away.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Os {
@@ -137,6 +147,7 @@ impl ReadError {
             | ReadError::NoSuchPlace { path, .. }
             | ReadError::Array { path, .. }
             | ReadError::Changed { path, .. }
+            | ReadError::Remote { path, .. }
             | ReadError::Os { path, .. } => path,
         }
     }

@@ -1,13 +1,14 @@
 //! Zarr v2 and v3, OME-Zarr 0.4 and 0.5: an image read plane by plane out of chunks and shards, and written into them.
 //!
 //! *Invariant:* what a chunk file may cost is decided by its array's metadata, never by the file: every decoder writes
-//! into a buffer of the size that the array announces. Nothing outside the image's own folder is opened.
+//! into a buffer of the size that the array announces. Nothing outside the image's own folder, or below its URL, is opened.
 
 mod codec;
 mod layout;
 mod omero;
 mod options;
 mod reader;
+mod remote;
 mod sink;
 mod strided;
 mod verify;
@@ -17,6 +18,7 @@ use std::path::Path;
 pub use layout::default_layout;
 pub use options::{BloscCompressor, Compression, LevelSpec, NgffVersion, OmeXml, OutputMeta, ShardChoice, ZarrOptions};
 pub use reader::{Member, Survey, ZarrReader, open};
+pub use remote::{checked_url, is_url};
 pub use sink::{ZarrCollection, ZarrOutput, create, create_member};
 pub use verify::verify;
 
@@ -89,4 +91,13 @@ fn nodes_in(folder: &Path) -> Vec<String> {
 
 fn is_named_zarr(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "zarr")
+}
+
+/// Joins two relative paths; an empty one is the folder itself.
+fn join(folder: &str, name: &str) -> String {
+    match (folder.is_empty(), name.is_empty()) {
+        (true, _) => name.to_owned(),
+        (_, true) => folder.to_owned(),
+        _ => format!("{folder}/{name}"),
+    }
 }

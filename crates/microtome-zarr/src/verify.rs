@@ -21,6 +21,11 @@ use microtome_io::disk;
 /// [`ReadError::NotAnImage`] if there is no completion record or it does not fit the arrays, [`ReadError::Os`] if a file cannot
 /// be read.
 pub fn verify(output: &Path, threads: usize) -> Result<Verification, ReadError> {
+    if crate::is_url(output) {
+        let what = "a look at an output behind a URL by its own record".to_owned();
+        let hint = "compare it with another image, as in `verify URL OTHER`, or copy it here".to_owned();
+        return Err(ReadError::Unsupported { path: crate::checked_url(output)?, what, location: String::new(), hint });
+    }
     fs::symlink_metadata(output).map_err(|_| ReadError::NotFound { path: output.to_owned() })?;
     let no_record = || unfit(output, "it has no completion record (.microtome/complete.json), as microtome writes one");
     let Recorded { plan, has_quarantine, arrays } = recorded(output).ok_or_else(no_record)?;

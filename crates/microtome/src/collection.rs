@@ -66,7 +66,8 @@ pub(crate) fn label_says(found: &Value, options: &StoreOptions) -> Value {
 /// [`ReadError`] if it cannot be opened again. The inner error says why its scenes cannot be told apart by their groups.
 pub fn survey(image: &Image) -> Result<Option<Result<Survey, String>>, ReadError> {
     let path = &image.info().path;
-    if !(path.is_dir() && microtome_zarr::is_zarr(path)) {
+    let is_zarr = microtome_zarr::is_url(path) || (path.is_dir() && microtome_zarr::is_zarr(path));
+    if !is_zarr {
         return Ok(None);
     }
     Ok(Some(microtome_zarr::open(path, &Limits::default())?.survey()))

@@ -27,7 +27,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// Opens a file or a Zarr folder from its headers, within the default [`Limits`].
+    /// Opens a file, a Zarr folder, or a Zarr behind a URL (`http://`, `https://`, `s3://`, `gs://`; with the cargo feature
+    /// `remote`) from its headers, within the default [`Limits`].
     ///
     /// # Errors
     /// [`ReadError`] if there is nothing, nothing known, or something damaged.

@@ -40,8 +40,30 @@ pub const FORMATS: &[Format] = &[
     },
 ];
 
+/// Ends of the names of files that are read here, but not behind a URL, and what to do with them.
+const ONLY_HERE: [(&[&str], &str, &str); 2] = [
+    (&["tif", "tiff", "btf", "tf2", "tf8"], "a TIFF", "download it, or convert it to OME-Zarr where it is"),
+    (&["zip", "ozx"], "a ZIP archive", "download it, or unpack it where it is"),
+];
+
+/// Opens what is behind a URL: a Zarr.
+fn open_url(path: &Path, limits: &Limits) -> Result<Arc<dyn Reader>, ReadError> {
+    let end = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let here = ONLY_HERE.iter().find(|(ends, ..)| ends.contains(&end.as_str()));
+    if let Some((_, what, hint)) = here {
+        // Says what is wrong with the URL itself first, and keeps its secrets to itself.
+        let path = microtome_zarr::checked_url(path)?;
+        let (what, hint) = (format!("reading {what} behind a URL"), (*hint).to_owned());
+        return Err(ReadError::Unsupported { path, what, location: String::new(), hint });
+    }
+    Ok(Arc::new(microtome_zarr::open(path, limits)?))
+}
+
 /// Opens a path with the first format that recognises it.
 pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Arc<dyn Reader>, ReadError> {
+    if microtome_zarr::is_url(path) {
+        return open_url(path, limits);
+    }
     let metadata = std::fs::metadata(path).map_err(|e| ReadError::os(path, "open", e))?;
     let head = if metadata.is_file() { first_bytes(path)? } else { Vec::new() };
     if !metadata.is_file() && !metadata.is_dir() {

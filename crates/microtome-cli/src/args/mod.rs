@@ -82,7 +82,7 @@ pub(crate) enum Verb {
 /// Tell what is in images, from their headers alone: scenes, axes, channels, pixel sizes, storage, task counts
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// TIFF files, OME-Zarr folders
+    /// TIFF files, OME-Zarr folders or their URLs (http, https, s3, gs)
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
     /// Only this scene: its number, identity or name
@@ -127,7 +127,7 @@ pub(crate) enum PlannedVerb {
 /// Write an image, or a part of it, as OME-Zarr or OME-TIFF, or a plane as PNG; of a Zarr also its labels, wells and series
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// The image to read
+    /// The image to read: a path, or the URL of a Zarr (http, https, s3, gs)
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
     /// What to write: a name that ends in .ome.zarr or .zarr, .ome.tif(f) or .tif(f), or .png
@@ -145,7 +145,7 @@ pub(crate) struct ConvertArgs {
 /// Project an image along an axis and write the result as OME-Zarr or OME-TIFF, or a plane of it as PNG
 #[derive(Debug, Args)]
 pub(crate) struct ProjectArgs {
-    /// The image to read
+    /// The image to read: a path, or the URL of a Zarr (http, https, s3, gs)
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
     /// What to write: a name that ends in .ome.zarr or .zarr, .ome.tif(f) or .tif(f), or .png
@@ -170,7 +170,7 @@ pub(crate) struct ProjectArgs {
 /// Hash the pixels of each scene: sha256 of the full resolution, C order, little-endian, axes TCZYXS
 #[derive(Debug, Args)]
 pub(crate) struct ChecksumArgs {
-    /// TIFF files, OME-Zarr folders
+    /// TIFF files, OME-Zarr folders or their URLs (http, https, s3, gs)
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
     /// Only this scene: its number, identity or name

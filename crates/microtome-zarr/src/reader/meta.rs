@@ -40,6 +40,8 @@ impl From<&str> for Problem {
 /// How an array is stored. Extents are in the order of the file's own axes.
 #[derive(Debug)]
 pub(super) struct ArrayMeta {
+    /// The name of its document.
+    pub(super) document: &'static str,
     pub(super) shape: Vec<u64>,
     /// Extents of what one file holds: a chunk, or a shard.
     pub(super) outer: Vec<u64>,
@@ -182,6 +184,7 @@ fn v2(document: &Value) -> Result<ArrayMeta, Problem> {
         codec::build(name, dtype.size(), c).map_err(|why| unknown(name, &why))
     });
     Ok(ArrayMeta {
+        document: ".zarray",
         outer: chunks.clone(),
         tile: chunks,
         dtype,
@@ -250,6 +253,7 @@ fn v3(document: &Value) -> Result<ArrayMeta, Problem> {
     let names = names(document, shape.len());
     let Chain { order, big_endian, codecs, shards } = chain(document.get("codecs"), shape.len(), dtype)?;
     Ok(ArrayMeta {
+        document: "zarr.json",
         tile: shards.last().map_or_else(|| outer.clone(), |shard| shard.part.clone()),
         outer,
         dtype,

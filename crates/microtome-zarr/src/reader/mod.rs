@@ -1,11 +1,13 @@
-//! Opening and reading a Zarr folder, or a ZIP archive of one.
+//! Opening and reading a Zarr folder, a ZIP archive of one, or a Zarr behind a URL.
 //!
 //! *Invariant:* opening reads metadata documents only; every tile is decoded into a buffer whose size its array's metadata
 //! decides.
 
 mod axes;
 mod chain;
+mod crawl;
 mod extras;
+mod fetch;
 mod fill;
 mod level;
 mod meta;
@@ -53,10 +55,12 @@ pub(crate) fn scratch_bytes(document: &serde_json::Value) -> Option<u64> {
     Level::new(String::new(), meta, map, &Limits::default()).ok().map(|level| level.scratch_bytes())
 }
 
-/// Opens a Zarr folder, or a ZIP archive of one, from its metadata.
+/// Opens a Zarr folder, a ZIP archive of one, or a Zarr behind a URL (`http://`, `https://`, `s3://`, `gs://`; with the
+/// cargo feature `remote`), from its metadata.
 ///
 /// # Errors
-/// [`ReadError`] if the folder holds no image, or none whose metadata can be understood.
+/// [`ReadError`] if the folder holds no image, or none whose metadata can be understood; [`ReadError::Remote`] if it cannot
+/// be had.
 ///
 /// # Examples
 /// ```
@@ -69,14 +73,17 @@ pub(crate) fn scratch_bytes(document: &serde_json::Value) -> Option<u64> {
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<ZarrReader, ReadError> {
     let root = Root::open(path, limits)?;
-    let mut tree = tree::Tree::read(&root)?;
+    let mut tree = match root.distant() {
+        Some(distant) => crawl::read(&root, distant)?,
+        None => tree::Tree::read(&root)?,
+    };
     let series = series::Series::read(&root, &tree, limits)?;
     let found = scenes::find(&root, &mut tree, &series, limits)?;
     let info = ImageInfo {
-        path: path.to_owned(),
+        path: root.path().to_owned(),
         format: found.format,
         bytes: tree.bytes,
-        files: vec![path.to_owned()],
+        files: vec![root.path().to_owned()],
         missing_files: found.missing,
         warnings: [found.warnings, series.warnings].concat(),
         scenes: found.scenes,
@@ -118,16 +125,21 @@ impl Reader for ZarrReader {
             return Err(array(ArrayError::Length { expected, found: out.spec().bytes() }));
         }
         let (root, cache, shelf) = (&self.root, &self.cache, &self.shelf);
-        Tiles { root, level, cache, shelf, pool: context.pool }.read(region, out)
+        let tiles = Tiles { root, level, cache, shelf, pool: context.pool };
+        match root.distant() {
+            Some(distant) => tiles.fetch(distant, region, out),
+            None => tiles.read(region, out),
+        }
     }
 
     /// Looks at the metadata documents alone: chunks are too many, and most writers replace them one by one.
     fn unchanged(&self) -> Result<(), ReadError> {
-        self.documents.iter().try_for_each(|(path, identity)| self.root.unchanged(path, *identity))
+        self.root.unchanged(&self.documents)
     }
 
-    fn scratch_bytes(&self, at: Place, _region: &Region) -> u64 {
+    fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {
         let level = self.levels.get(at.scene).and_then(|levels| levels.get(at.level));
-        level.map_or(0, |level| level.scratch_bytes() + self.root.most_held())
+        let window = |level| if self.root.distant().is_some() { fetch::window_bytes(level, region) } else { 0 };
+        level.map_or(0, |level| level.scratch_bytes() + self.root.most_held() + window(level))
     }
 }

@@ -28,6 +28,10 @@ pub(super) struct Series {
 
 impl Series {
     pub(super) fn read(root: &Root, tree: &Tree, limits: &Limits) -> Result<Series, ReadError> {
+        // Behind a URL each question costs: only what says that it is there is asked for.
+        if root.distant().is_some() && !is_told_of(tree) {
+            return Ok(Series::default());
+        }
         let Some(xml) = root.text(OME_XML)? else { return Ok(Series::default()) };
         let (images, warnings) = match ome::parse(&xml, limits) {
             Ok(ome) => (paths(tree, ome.images.len()).into_iter().zip(ome.images).collect(), Vec::new()),
@@ -61,6 +65,12 @@ impl Series {
             info.time_increment.clone_from(&image.time_increment);
         }
     }
+}
+
+/// Whether the metadata tell of an OME-XML: by the layout of bioformats2raw or the group it lies in.
+fn is_told_of(tree: &Tree) -> bool {
+    let layout = tree.node("").and_then(|top| top.attributes.get("bioformats2raw.layout"));
+    layout.is_some() || tree.node(OME_GROUP).is_some()
 }
 
 /// Whether an image of the XML can be the scene: of the same extent along Y and X.

@@ -4,18 +4,29 @@
 //! of just a tile: what a file claims decides nothing.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use microtome_array::{Axis, Buffer, BufferPool, Charge, PerAxis, PixelsMut, Region};
+use microtome_array::{Axis, Buffer, BufferPool, Charge, IndexBox, PerAxis, PixelsMut, Region};
 use microtome_io::{ReadCount, ReadError};
 
+use super::chain::Shard;
 use super::level::Level;
 use super::store::{Root, Stored, join};
 use crate::codec::{Damage, Shelf, Tools};
+use crate::remote::Facts;
 use crate::strided::{Block, c_strides, offset, swap_bytes};
 
-/// Offset and length of each tile of a shard; `u64::MAX` twice for one that is not stored.
-type ShardIndex = Arc<Vec<[u64; 2]>>;
+/// The index of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// Offset and length of each tile; `u64::MAX` twice for one that is not stored.
+    entries: Vec<[u64; 2]>,
+    /// What the object was that it was read from, where it is an object behind a URL.
+    pub(super) facts: Facts,
+}
+
+pub(super) type ShardIndex = Arc<Index>;
 
 /// Entries that all cached shard indexes may have together (16 MiB), and how many indexes there may be.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -26,19 +37,45 @@ const MOST_INDEXES: usize = 256;
 pub(super) struct IndexCache(Mutex<VecDeque<(String, ShardIndex)>>);
 
 impl IndexCache {
-    fn get(&self, key: &str) -> Option<ShardIndex> {
+    pub(super) fn get(&self, key: &str) -> Option<ShardIndex> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.iter().find(|(name, _)| name == key).map(|(_, index)| Arc::clone(index))
     }
 
-    fn put(&self, key: String, index: ShardIndex) {
+    pub(super) fn put(&self, key: String, index: ShardIndex) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.retain(|(name, _)| *name != key);
         held.push_back((key, index));
-        let mut entries: usize = held.iter().map(|(_, index)| index.len()).sum();
+        let mut entries: usize = held.iter().map(|(_, index)| index.entries.len()).sum();
         while held.len() > 1 && (entries > MOST_ENTRIES || held.len() > MOST_INDEXES) {
-            entries -= held.pop_front().map_or(0, |(_, index)| index.len());
+            entries -= held.pop_front().map_or(0, |(_, index)| index.entries.len());
         }
+    }
+}
+
+impl Index {
+    /// From its bytes as stored.
+    pub(super) fn decode(raw: &[u8], shard: &Shard, facts: Facts) -> Result<Index, Damage> {
+        let (table, sum) = raw.split_at(raw.len() / 16 * 16);
+        if shard.checksum {
+            let (found, computed) = (u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]), crc32c::crc32c(table));
+            if found != computed {
+                return Err(Damage::Checksum { codec: "crc32c", stored: found, computed });
+            }
+        }
+        let order = if shard.big_endian { u64::from_be_bytes } else { u64::from_le_bytes };
+        let word = |b: &[u8]| b.try_into().map_or(0, order);
+        Ok(Index { entries: table.chunks_exact(16).map(|e| [word(&e[..8]), word(&e[8..])]).collect(), facts })
+    }
+
+    /// Where a tile lies in the file of a shard that is `span` of it; `None` if it is not stored. The error is where it would
+    /// lie, outside of the shard.
+    pub(super) fn place(&self, position: usize, span: Span) -> Result<Option<Span>, Span> {
+        let entry = self.entries.get(position).copied();
+        let Some([at, len]) = entry.filter(|e| *e != [u64::MAX; 2]) else { return Ok(None) };
+        let inner = Span { at: span.at.saturating_add(at), len };
+        let fits = at.checked_add(len).is_some_and(|end| end <= span.len);
+        if fits { Ok(Some(inner)) } else { Err(inner) }
     }
 }
 
@@ -63,17 +100,48 @@ struct Open {
 
 /// Where some bytes lie in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    at: u64,
-    len: u64,
+pub(super) struct Span {
+    pub(super) at: u64,
+    pub(super) len: u64,
+}
+
+/// The encoded bytes of a tile.
+#[derive(Clone, Copy)]
+pub(super) enum Encoded<'a> {
+    /// In a file.
+    At { stored: &'a Stored, span: Span },
+    /// Here, from the file of that name.
+    Here { path: &'a Path, bytes: &'a [u8] },
+}
+
+impl<'a> Encoded<'a> {
+    fn path(&self) -> &'a Path {
+        match *self {
+            Encoded::At { stored, .. } => &stored.path,
+            Encoded::Here { path, .. } => path,
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match *self {
+            Encoded::At { span, .. } => span.len,
+            Encoded::Here { bytes, .. } => bytes.len() as u64,
+        }
+    }
 }
 
 /// What one read works with and has counted.
-struct Work<'t> {
+pub(super) struct Work<'t> {
     tools: &'t mut Tools,
-    count: ReadCount,
+    pub(super) count: ReadCount,
     /// Whether a file was not there.
-    missing: bool,
+    pub(super) missing: bool,
+}
+
+impl Work<'_> {
+    pub(super) fn new(tools: &mut Tools) -> Work<'_> {
+        Work { tools, count: ReadCount::default(), missing: false }
+    }
 }
 
 impl Tiles<'_> {
@@ -81,7 +149,7 @@ impl Tiles<'_> {
     pub(super) fn read(&self, region: &Region, out: &mut PixelsMut<'_>) -> Result<ReadCount, ReadError> {
         let mut lease = self.shelf.take();
         let _own = self.pool.charge(self.level.work_bytes());
-        let mut work = Work { tools: lease.tools(), count: ReadCount::default(), missing: false };
+        let mut work = Work::new(lease.tools());
         let mut open: Option<Open> = None;
         let covering = self.level.tiles.covering(region);
         for index in covering.iter() {
@@ -92,21 +160,34 @@ impl Tiles<'_> {
             }
             let Some(open) = &mut open else { continue };
             work.missing |= open.stored.is_none();
-            self.tile(open, &index, region, out, &mut work)?;
+            let place = self.place(open, &index, &mut work.count)?;
+            let (Some(span), Some(stored)) = (place, &open.stored) else {
+                self.fill(&index, region, out);
+                continue;
+            };
+            let what = || name(!open.indexes.is_empty(), &index, span);
+            if span.len > self.level.most_encoded() {
+                return Err(over_limit(&stored.path, &what(), span.len, self.level.most_encoded()));
+            }
+            work.count.fetched += span.len;
+            self.tile(Encoded::At { stored, span }, &what, (&index, region), out, &mut work)?;
         }
+        self.done(&covering, &work)
+    }
+
+    /// What a read of these tiles counts, if the array is still there.
+    pub(super) fn done(&self, covering: &IndexBox, work: &Work<'_>) -> Result<ReadCount, ReadError> {
         if work.missing {
             self.check_still_there()?;
         }
-        let decoded = self.level.tiles.box_region(&covering).shape().bytes(self.level.spec.dtype);
+        let decoded = self.level.tiles.box_region(covering).shape().bytes(self.level.spec.dtype);
         Ok(ReadCount { decoded, ..work.count })
     }
 
     /// A chunk that is not there holds the fill value, unless the whole array is gone.
     fn check_still_there(&self) -> Result<(), ReadError> {
-        for document in ["zarr.json", ".zarray"] {
-            if self.root.holds(&join(&self.level.path, document))? {
-                return Ok(());
-            }
+        if self.root.holds(&join(&self.level.path, self.level.meta.document))? {
+            return Ok(());
         }
         let why = "its metadata are no longer there".to_owned();
         Err(ReadError::Changed { path: self.root.at(&self.level.path), why })
@@ -149,22 +230,14 @@ impl Tiles<'_> {
         let shard = &self.level.meta.shards[depth];
         let bytes = self.level.meta.index_bytes(depth);
         if bytes > span.len {
-            return Err(truncated(stored, "the shard index".to_owned(), Span { at: span.at, len: bytes }));
+            let needed = Span { at: span.at, len: bytes };
+            return Err(truncated(&stored.path, "the shard index".to_owned(), needed, stored.bytes));
         }
         let mut raw = self.pool.take(bytes as usize);
         stored.read_at(raw.bytes_mut(), if shard.at_end { span.at + span.len - bytes } else { span.at })?;
         count.fetched += bytes;
-        let (table, sum) = raw.bytes().split_at(bytes as usize / 16 * 16);
-        if shard.checksum {
-            let (found, computed) = (u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]), crc32c::crc32c(table));
-            if found != computed {
-                let damage = Damage::Checksum { codec: "crc32c", stored: found, computed };
-                return Err(corrupt(stored, "the shard index".to_owned(), &damage));
-            }
-        }
-        let order = if shard.big_endian { u64::from_be_bytes } else { u64::from_le_bytes };
-        let word = |b: &[u8]| b.try_into().map_or(0, order);
-        Ok(Arc::new(table.chunks_exact(16).map(|e| [word(&e[..8]), word(&e[8..])]).collect()))
+        let index = Index::decode(raw.bytes(), shard, Facts::default());
+        index.map(Arc::new).map_err(|damage| damaged_index(&stored.path, &damage))
     }
 
     /// Where a tile lies in its file, or `None` if it is not stored.
@@ -173,48 +246,43 @@ impl Tiles<'_> {
         let mut span = Span { at: 0, len: stored.bytes };
         for depth in 0..self.level.meta.shards.len() {
             let index = self.index(open, depth, span, count)?;
-            let entry = index.get(self.level.position_in_shard(tile, depth)).copied();
-            let Some([at, len]) = entry.filter(|e| *e != [u64::MAX; 2]) else { return Ok(None) };
-            let inner = Span { at: span.at.saturating_add(at), len };
-            let end = at.checked_add(len).filter(|end| *end <= span.len);
-            if let (None, Some(stored)) = (end, &open.stored) {
-                return Err(truncated(stored, name(open, tile, inner), inner));
-            }
+            let place = index.place(self.level.position_in_shard(tile, depth), span);
+            let place = place.map_err(|inner| {
+                let file_bytes = open.stored.as_ref().map_or(0, |stored| stored.bytes);
+                let path = open.stored.as_ref().map_or(Path::new(""), |stored| &stored.path);
+                truncated(path, name(true, tile, inner), inner, file_bytes)
+            })?;
+            let Some(inner) = place else { return Ok(None) };
             span = inner;
         }
         Ok(Some(span))
     }
 
-    fn tile(
+    /// Puts the fill value into the region's part of a tile that is not stored.
+    pub(super) fn fill(&self, index: &PerAxis<u64>, region: &Region, out: &mut PixelsMut<'_>) {
+        let Some(own) = self.level.tiles.region(index) else { return };
+        let block = self.block(&own, region, out);
+        block.fill(&self.native_fill(), out.bytes());
+    }
+
+    /// Decodes a tile, and puts the region's part of it into its place.
+    pub(super) fn tile(
         &self,
-        open: &mut Open,
-        index: &PerAxis<u64>,
-        region: &Region,
+        encoded: Encoded<'_>,
+        what: &dyn Fn() -> String,
+        (index, region): (&PerAxis<u64>, &Region),
         out: &mut PixelsMut<'_>,
         work: &mut Work<'_>,
     ) -> Result<(), ReadError> {
         let Some(own) = self.level.tiles.region(index) else { return Ok(()) };
         let block = self.block(&own, region, out);
-        let place = self.place(open, index, &mut work.count)?;
-        let (Some(span), Some(stored)) = (place, &open.stored) else {
-            let fill = self.native_fill();
-            block.fill(&fill, out.bytes());
-            return Ok(());
-        };
-        let what = || name(open, index, span);
-        if span.len > self.level.most_encoded() {
-            let (found, limit) = (span.len, self.level.most_encoded());
-            let (path, location) = (stored.path.clone(), String::new());
-            return Err(ReadError::OverLimit { path, what: format!("{} in bytes", what()), location, found, limit });
-        }
-        work.count.fetched += span.len;
         let direct = block.is_one_run() && block.bytes() == self.level.tile_bytes && block.from_at == 0;
         if direct {
             let target = &mut out.bytes()[block.to_at..block.to_at + self.level.tile_bytes];
-            return self.decode(stored, span, target, work.tools, &what);
+            return self.decode(encoded, target, work.tools, what);
         }
         let mut scratch = self.pool.take(self.level.tile_bytes);
-        self.decode(stored, span, scratch.bytes_mut(), work.tools, &what)?;
+        self.decode(encoded, scratch.bytes_mut(), work.tools, what)?;
         block.copy(scratch.bytes(), out.bytes());
         Ok(())
     }
@@ -235,25 +303,31 @@ impl Tiles<'_> {
         }
     }
 
-    /// Reads a tile's bytes and decodes them into `out`, which is a whole tile.
+    /// Decodes a tile into `out`, which is a whole one, from where its bytes are.
     fn decode(
         &self,
-        stored: &Stored,
-        Span { at, len }: Span,
+        encoded: Encoded<'_>,
         out: &mut [u8],
         tools: &mut Tools,
         what: &dyn Fn() -> String,
     ) -> Result<(), ReadError> {
-        if self.level.meta.codecs.is_empty() {
-            if len != out.len() as u64 {
-                let damage = Damage::Length { codec: "none".to_owned(), expected: out.len(), found: len as usize };
-                return Err(corrupt(stored, what(), &damage));
+        let (path, len) = (encoded.path(), encoded.len());
+        let raw = self.level.meta.codecs.is_empty();
+        if raw && len != out.len() as u64 {
+            let damage = Damage::Length { codec: "none".to_owned(), expected: out.len(), found: len as usize };
+            return Err(corrupt(path, what(), &damage));
+        }
+        match encoded {
+            Encoded::At { stored, span } if raw => stored.read_at(out, span.at)?,
+            Encoded::Here { bytes, .. } if raw => out.copy_from_slice(bytes),
+            Encoded::At { stored, span } => {
+                let mut held = self.pool.take(len as usize);
+                stored.read_at(held.bytes_mut(), span.at)?;
+                self.chain(held.bytes(), out, tools).map_err(|damage| corrupt(path, what(), &damage))?;
             }
-            stored.read_at(out, at)?;
-        } else {
-            let mut encoded = self.pool.take(len as usize);
-            stored.read_at(encoded.bytes_mut(), at)?;
-            self.chain(encoded.bytes(), out, tools).map_err(|damage| corrupt(stored, what(), &damage))?;
+            Encoded::Here { bytes, .. } => {
+                self.chain(bytes, out, tools).map_err(|damage| corrupt(path, what(), &damage))?;
+            }
         }
         self.to_native(out);
         Ok(())
@@ -306,17 +380,26 @@ impl Tiles<'_> {
 }
 
 /// What a tile is called in errors.
-fn name(open: &Open, index: &PerAxis<u64>, span: Span) -> String {
+pub(super) fn name(sharded: bool, index: &PerAxis<u64>, span: Span) -> String {
     let [t, c, z, y, x] = [Axis::T, Axis::C, Axis::Z, Axis::Y, Axis::X].map(|a| index[a]);
-    let kind = if open.indexes.is_empty() { "chunk" } else { "chunk of the shard" };
+    let kind = if sharded { "chunk of the shard" } else { "chunk" };
     format!("{kind} t={t} c={c} z={z} y={y} x={x} (bytes {}..{})", span.at, span.at.saturating_add(span.len))
 }
 
-fn corrupt(stored: &Stored, what: String, damage: &Damage) -> ReadError {
-    ReadError::Corrupt { path: stored.path.clone(), what, location: String::new(), why: damage.to_string() }
+fn corrupt(path: &Path, what: String, damage: &Damage) -> ReadError {
+    ReadError::Corrupt { path: path.to_owned(), what, location: String::new(), why: damage.to_string() }
 }
 
-fn truncated(stored: &Stored, what: String, span: Span) -> ReadError {
-    let (path, location) = (stored.path.clone(), String::new());
-    ReadError::Truncated { path, what, location, offset: span.at, length: span.len, file_bytes: stored.bytes }
+pub(super) fn damaged_index(path: &Path, damage: &Damage) -> ReadError {
+    corrupt(path, "the shard index".to_owned(), damage)
+}
+
+pub(super) fn over_limit(path: &Path, what: &str, found: u64, limit: u64) -> ReadError {
+    let (path, location) = (path.to_owned(), String::new());
+    ReadError::OverLimit { path, what: format!("{what} in bytes"), location, found, limit }
+}
+
+pub(super) fn truncated(path: &Path, what: String, span: Span, file_bytes: u64) -> ReadError {
+    let (path, location) = (path.to_owned(), String::new());
+    ReadError::Truncated { path, what, location, offset: span.at, length: span.len, file_bytes }
 }

@@ -43,13 +43,9 @@ pub(super) struct Tree {
 impl Tree {
     /// Walks through all folders.
     pub(super) fn read(root: &Root) -> Result<Tree, ReadError> {
-        let (nodes, warnings, documents, problems) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut walk = Walk { root, hash: Sha256::new(), folders: 0, bytes: 0, documents, nodes, warnings, problems };
+        let mut walk = Walk { root, folders: 0, gathered: Gathered::default() };
         walk.folder("", 0)?;
-        let Walk { hash, bytes, documents, nodes, warnings, problems, .. } = walk;
-        let by_path = nodes.iter().enumerate().map(|(n, node)| (node.path.clone(), n)).collect();
-        let digest = format!("{:x}", hash.finalize());
-        Ok(Tree { nodes, digest, bytes, documents, warnings, problems, by_path })
+        Ok(walk.gathered.into_tree())
     }
 
     /// The node at a path.
@@ -58,15 +54,62 @@ impl Tree {
     }
 }
 
-struct Walk<'a> {
-    root: &'a Root,
+/// What was read so far.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
     hash: Sha256,
-    folders: u64,
     bytes: u64,
     documents: Vec<(String, Identity)>,
-    nodes: Vec<Node>,
-    warnings: Vec<String>,
-    problems: Vec<ReadError>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) warnings: Vec<String>,
+    pub(super) problems: Vec<ReadError>,
+}
+
+impl Gathered {
+    /// Counts a document in; gives its value.
+    pub(super) fn keep(&mut self, key: String, document: Document) -> Value {
+        let Document { value, bytes, identity } = document;
+        self.hash.update(key.as_bytes());
+        self.hash.update((bytes.len() as u64).to_le_bytes());
+        self.hash.update(&bytes);
+        self.bytes += bytes.len() as u64;
+        self.documents.push((key, identity));
+        value
+    }
+
+    pub(super) fn into_tree(self) -> Tree {
+        let Gathered { hash, bytes, documents, nodes, warnings, problems } = self;
+        let by_path = nodes.iter().enumerate().map(|(n, node)| (node.path.clone(), n)).collect();
+        let digest = format!("{:x}", hash.finalize());
+        Tree { nodes, digest, bytes, documents, warnings, problems, by_path }
+    }
+}
+
+impl Node {
+    /// By the document of Zarr v3.
+    pub(super) fn v3(path: &str, mut document: Value) -> Node {
+        let mut all = document.get_mut("attributes").map(Value::take).unwrap_or_default();
+        let (attributes, is_v05) = match all.get_mut("ome") {
+            Some(ome) => (ome.take(), true),
+            None => (all.take(), false),
+        };
+        let others = if is_v05 { names(&all) } else { Vec::new() };
+        let is_array = document.get("node_type").and_then(Value::as_str) == Some("array");
+        let array = is_array.then_some(document);
+        Node { path: path.to_owned(), array, attributes, is_v05, others }
+    }
+
+    /// By the documents of Zarr v2: `.zarray` and `.zattrs`.
+    pub(super) fn v2(path: &str, array: Option<Value>, attributes: Option<Value>) -> Node {
+        let attributes = attributes.unwrap_or_default();
+        Node { path: path.to_owned(), array, attributes, is_v05: false, others: Vec::new() }
+    }
+}
+
+struct Walk<'a> {
+    root: &'a Root,
+    folders: u64,
+    gathered: Gathered,
 }
 
 impl Walk<'_> {
@@ -79,19 +122,20 @@ impl Walk<'_> {
         }
         let node = match self.node(path) {
             Err(problem @ (ReadError::Corrupt { .. } | ReadError::OverLimit { .. })) if !path.is_empty() => {
-                self.problems.push(problem);
+                self.gathered.problems.push(problem);
                 None
             }
             other => other?,
         };
         let is_array = node.as_ref().is_some_and(|n| n.array.is_some());
-        self.nodes.extend(node);
+        self.gathered.nodes.extend(node);
         if is_array {
             return Ok(());
         }
         let inside = self.root.folders(path)?;
         if depth == MOST_DEPTH && !inside.is_empty() {
-            self.warnings.push(format!("folders below {path} were not looked into: they are more than {depth} deep"));
+            let warning = format!("folders below {path} were not looked into: they are more than {depth} deep");
+            self.gathered.warnings.push(warning);
             return Ok(());
         }
         for name in inside.iter().filter(|name| !name.starts_with('.')) {
@@ -101,36 +145,20 @@ impl Walk<'_> {
     }
 
     fn document(&mut self, path: &str, name: &str) -> Result<Option<Value>, ReadError> {
-        let relative = join(path, name);
-        let Some(Document { value, bytes, identity }) = self.root.json(&relative)? else { return Ok(None) };
-        self.hash.update(relative.as_bytes());
-        self.hash.update((bytes.len() as u64).to_le_bytes());
-        self.hash.update(&bytes);
-        self.bytes += bytes.len() as u64;
-        self.documents.push((relative, identity));
-        Ok(Some(value))
+        let key = join(path, name);
+        let document = self.root.json(&key)?;
+        Ok(document.map(|document| self.gathered.keep(key, document)))
     }
 
     fn node(&mut self, path: &str) -> Result<Option<Node>, ReadError> {
-        if let Some(mut document) = self.document(path, "zarr.json")? {
-            let mut all = document.get_mut("attributes").map(Value::take).unwrap_or_default();
-            let (attributes, is_v05) = match all.get_mut("ome") {
-                Some(ome) => (ome.take(), true),
-                None => (all.take(), false),
-            };
-            let others = if is_v05 { names(&all) } else { Vec::new() };
-            let is_array = document.get("node_type").and_then(Value::as_str) == Some("array");
-            let array = is_array.then_some(document);
-            return Ok(Some(Node { path: path.to_owned(), array, attributes, is_v05, others }));
+        if let Some(document) = self.document(path, "zarr.json")? {
+            return Ok(Some(Node::v3(path, document)));
         }
         let array = self.document(path, ".zarray")?;
         let attributes = self.document(path, ".zattrs")?;
         let group = array.is_none() && self.document(path, ".zgroup")?.is_some();
-        if array.is_none() && attributes.is_none() && !group {
-            return Ok(None);
-        }
-        let attributes = attributes.unwrap_or_default();
-        Ok(Some(Node { path: path.to_owned(), array, attributes, is_v05: false, others: Vec::new() }))
+        let found = array.is_some() || attributes.is_some() || group;
+        Ok(found.then(|| Node::v2(path, array, attributes)))
     }
 }
 

@@ -52,7 +52,13 @@ impl Problem {
 
 /// The value of a document.
 pub(super) fn parse(bytes: &[u8], most_depth: u32) -> Result<Value, Problem> {
-    let seen = Scan::of(bytes);
+    parse_keeping(bytes, most_depth, "")
+}
+
+/// The same, with what is behind one of the keys that are passed over.
+pub(super) fn parse_keeping(bytes: &[u8], most_depth: u32, wanted: &str) -> Result<Value, Problem> {
+    let passed_over = |key: &str| key != wanted && PASSED_OVER.contains(&key);
+    let seen = Scan::of(bytes, wanted);
     for (what, found, limit) in [
         ("the nesting of the metadata", seen.deepest, u64::from(most_depth)),
         ("the size in memory of the metadata in bytes", seen.memory, MOST_MEMORY),
@@ -63,7 +69,7 @@ pub(super) fn parse(bytes: &[u8], most_depth: u32) -> Result<Value, Problem> {
     }
     let text = quoted(bytes, &seen.words);
     let mut reader = serde_json::Deserializer::from_slice(&text);
-    let value = Kept.deserialize(&mut reader).map_err(Problem::Syntax)?;
+    let value = Kept(&passed_over).deserialize(&mut reader).map_err(Problem::Syntax)?;
     reader.end().map_err(Problem::Syntax)?;
     if value.is_object() { Ok(value) } else { Err(Problem::Syntax(serde_json::Error::custom("it is no object"))) }
 }
@@ -78,7 +84,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn of(bytes: &[u8]) -> Scan {
+    fn of(bytes: &[u8], wanted: &str) -> Scan {
         let mut scan = Scan::default();
         let (mut at, mut depth) = (0, 0u64);
         // The depth of the key whose value is passed over.
@@ -91,7 +97,8 @@ impl Scan {
                     next = end_of_text(bytes, at);
                     cost = TEXT + (next - at) as u64;
                     let text = &bytes[at + 1..next.saturating_sub(1).max(at + 1)];
-                    if passed.is_none() && PASSED_OVER.iter().any(|key| key.as_bytes() == text) {
+                    let is_passed = |key: &str| key.as_bytes() == text && key != wanted;
+                    if passed.is_none() && PASSED_OVER.iter().any(|key| is_passed(key)) {
                         passed = Some(depth);
                     }
                 }
@@ -162,10 +169,11 @@ fn quoted<'a>(bytes: &'a [u8], words: &[std::ops::Range<usize>]) -> Cow<'a, [u8]
     Cow::Owned(out)
 }
 
-/// Reads a value without what is passed over.
-struct Kept;
+/// Reads a value without what is behind keys that are passed over.
+#[derive(Clone, Copy)]
+struct Kept<'a>(&'a dyn Fn(&str) -> bool);
 
-impl<'de> DeserializeSeed<'de> for Kept {
+impl<'de> DeserializeSeed<'de> for Kept<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
@@ -173,7 +181,7 @@ impl<'de> DeserializeSeed<'de> for Kept {
     }
 }
 
-impl<'de> Visitor<'de> for Kept {
+impl<'de> Visitor<'de> for Kept<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -206,7 +214,7 @@ impl<'de> Visitor<'de> for Kept {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(value) = access.next_element_seed(Kept)? {
+        while let Some(value) = access.next_element_seed(self)? {
             list.push(value);
         }
         Ok(Value::Array(list))
@@ -215,11 +223,8 @@ impl<'de> Visitor<'de> for Kept {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let value = if PASSED_OVER.contains(&key.as_str()) {
-                access.next_value::<Emptied>()?.0
-            } else {
-                access.next_value_seed(Kept)?
-            };
+            let value =
+                if (self.0)(&key) { access.next_value::<Emptied>()?.0 } else { access.next_value_seed(self)? };
             map.insert(key, value);
         }
         Ok(Value::Object(map))
@@ -315,6 +320,17 @@ mod tests {
         assert!(matches!(parse(many.as_bytes(), 64), Err(Problem::Over { .. })));
         let many = format!(r#"{{"image-label": {{}}, "b": [{}1]}}"#, "1,".repeat(2 << 20));
         assert!(matches!(parse(many.as_bytes(), 64), Err(Problem::Over { .. })));
+    }
+
+    #[test]
+    fn what_is_passed_over_is_kept_where_it_is_wanted() {
+        let text = br#"{"consolidated_metadata": {"x": {"image-label": {"a": 1}}}, "image-label": {"b": 2}}"#;
+        let expected = json!({"consolidated_metadata": {"x": {"image-label": {}}}, "image-label": {}});
+        assert_eq!(parse_keeping(text, 4, "consolidated_metadata").unwrap(), expected);
+        let deep = format!(r#"{{"consolidated_metadata": {}1{}}}"#, "[".repeat(70), "]".repeat(70));
+        assert!(parse(deep.as_bytes(), 64).is_ok());
+        let refused = parse_keeping(deep.as_bytes(), 64, "consolidated_metadata");
+        assert!(matches!(refused, Err(Problem::Over { limit: 64, .. })));
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Where the files of an image lie: a folder, or a ZIP archive of one.
+//! Where the files of an image lie: a folder, a ZIP archive of one, or objects behind a URL.
 //!
-//! *Invariant:* nothing outside of the folder or archive is read, and metadata only up to a limit.
+//! *Invariant:* nothing outside of the folder, archive or URL is read, and metadata only up to a limit.
 
 mod folder;
 mod json;
+mod remote;
 mod zip;
 mod zip_directory;
 
@@ -16,7 +17,10 @@ use std::sync::Arc;
 use microtome_io::{Limits, ReadError};
 use serde_json::Value;
 
+pub(super) use crate::join;
+use crate::remote::{Address, Answer, Distant, Facts, Got, Part, Want, connect, is_url};
 use folder::Folder;
+use remote::Remote;
 use zip::Zip;
 
 /// Most bytes of one metadata document: far above any that is honest.
@@ -37,6 +41,16 @@ pub(super) trait Store: Debug + Send + Sync {
     /// What tells the file of a name from another one under the same name.
     fn identity(&self, key: &str) -> Result<Identity, ReadError>;
 
+    /// Whether there is a file of that name.
+    fn holds(&self, key: &str) -> Result<bool, ReadError> {
+        Ok(self.file(key, MOST_METADATA)?.is_some())
+    }
+
+    /// The objects, where files are objects behind a URL.
+    fn distant(&self) -> Option<&dyn Distant> {
+        None
+    }
+
     /// Most bytes that [`file`](Store::file) holds of a file that is no metadata.
     fn most_held(&self) -> u64 {
         0
@@ -55,15 +69,13 @@ pub(super) trait Store: Debug + Send + Sync {
 
 /// What tells a metadata document from another one under the same name. Inode numbers do not: some network file systems
 /// give a file another one when it has not been open for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    bytes: u64,
-    modified: (i64, i64),
-}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity(Facts);
 
 impl Identity {
     fn of(metadata: &std::fs::Metadata) -> Identity {
-        Identity { bytes: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Identity(Facts { bytes: metadata.len(), modified, tag: None })
     }
 }
 
@@ -101,8 +113,12 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Opens a folder, or an archive of one.
+    /// Opens a folder, an archive of one, or a URL.
     pub(super) fn open(path: &Path, limits: &Limits) -> Result<Root, ReadError> {
+        if is_url(path) {
+            let store = Box::new(Remote::new(connect(&Address::parse(path)?)?));
+            return Ok(Root { store, limits: *limits });
+        }
         let is_folder = std::fs::metadata(path).map_err(|e| ReadError::os(path, "open", e))?.is_dir();
         let store: Box<dyn Store> =
             if is_folder { Box::new(Folder::open(path)?) } else { Box::new(Zip::open(path, limits)?) };
@@ -125,7 +141,12 @@ impl Root {
 
     /// Whether there is a file of that name.
     pub(super) fn holds(&self, key: &str) -> Result<bool, ReadError> {
-        Ok(self.store.file(key, MOST_METADATA)?.is_some())
+        self.store.holds(key)
+    }
+
+    /// The objects, where files are objects behind a URL.
+    pub(super) fn distant(&self) -> Option<&dyn Distant> {
+        self.store.distant()
     }
 
     /// The names of the folders in a folder, sorted.
@@ -150,24 +171,63 @@ impl Root {
         Ok(Some(String::from_utf8_lossy(&stored.all(limit)?).into_owned()))
     }
 
-    /// Whether a document is still the one that was read.
-    pub(super) fn unchanged(&self, key: &str, identity: Identity) -> Result<(), ReadError> {
+    /// Whether documents are still those that were read.
+    pub(super) fn unchanged(&self, documents: &[(String, Identity)]) -> Result<(), ReadError> {
+        let Some(distant) = self.distant() else {
+            return documents.iter().try_for_each(|(key, then)| self.same(key, then, self.store.identity(key)));
+        };
+        let found = distant.look(documents.iter().map(|(key, _)| key.clone()).collect());
+        documents.iter().zip(found).try_for_each(|((key, then), now)| {
+            let gone = || ReadError::NotFound { path: self.at(key) };
+            self.same(key, then, now.and_then(|now| now.map(Identity).ok_or_else(gone)))
+        })
+    }
+
+    fn same(&self, key: &str, then: &Identity, now: Result<Identity, ReadError>) -> Result<(), ReadError> {
         let changed = |why: &str| Err(ReadError::Changed { path: self.at(key), why: why.to_owned() });
-        match self.store.identity(key) {
-            Ok(now) if now == identity => Ok(()),
+        match now {
+            Ok(now) if now == *then => Ok(()),
             Ok(_) => changed("another document has its name, or it was written to"),
             Err(ReadError::NotFound { .. }) => changed("it is gone"),
             Err(e) => Err(e),
         }
     }
 
+    fn most_document(&self) -> u64 {
+        MOST_METADATA.min(self.limits.metadata_bytes)
+    }
+
     /// A JSON document; `None` if there is none. Its bytes are given too, to be hashed.
     pub(super) fn json(&self, key: &str) -> Result<Option<Document>, ReadError> {
-        let limit = MOST_METADATA.min(self.limits.metadata_bytes);
+        let limit = self.most_document();
         let Some(stored) = self.store.file(key, limit)? else { return Ok(None) };
         let bytes = stored.all(limit)?;
-        let value = json::parse(&bytes, self.limits.metadata_depth).map_err(|problem| problem.at(&stored.path))?;
-        Ok(Some(Document { value, bytes, identity: stored.identity }))
+        self.document(key, bytes, stored.identity).map(Some)
+    }
+
+    fn document(&self, key: &str, bytes: Vec<u8>, identity: Identity) -> Result<Document, ReadError> {
+        let parsed = json::parse(&bytes, self.limits.metadata_depth);
+        let value = parsed.map_err(|problem| problem.at(&self.at(key)))?;
+        Ok(Document { value, bytes, identity })
+    }
+
+    /// JSON documents behind a URL, all asked for together; an answer each.
+    pub(super) fn documents(&self, distant: &dyn Distant, keys: &[String]) -> Vec<Answer<Document>> {
+        let most = self.most_document();
+        let want = |key: &String| Want { key: key.clone(), part: Part::Whole, most, tag: None };
+        let answers = distant.fetch(keys.iter().map(want).collect());
+        let document = |(key, answer): (&String, Answer<Got>)| match answer? {
+            Some(Got { bytes, facts }) => self.document(key, bytes, Identity(facts)).map(Some),
+            None => Ok(None),
+        };
+        keys.iter().zip(answers).map(document).collect()
+    }
+
+    /// What a document says of the nodes below it, by its consolidated metadata: that key of it whole.
+    pub(super) fn consolidated(&self, key: &str, bytes: &[u8], member: &str) -> Result<Value, ReadError> {
+        let parsed = json::parse_keeping(bytes, self.limits.metadata_depth, "consolidated_metadata");
+        let mut value = parsed.map_err(|problem| problem.at(&self.at(key)))?;
+        Ok(value.pointer_mut(member).map(Value::take).unwrap_or_default())
     }
 }
 
@@ -213,13 +273,4 @@ impl Stored {
 
 fn over(path: &Path, what: &str, found: u64, limit: u64) -> ReadError {
     ReadError::OverLimit { path: path.to_owned(), what: what.to_owned(), location: String::new(), found, limit }
-}
-
-/// Joins two relative paths; an empty one is the folder itself.
-pub(super) fn join(folder: &str, name: &str) -> String {
-    match (folder.is_empty(), name.is_empty()) {
-        (true, _) => name.to_owned(),
-        (_, true) => folder.to_owned(),
-        _ => format!("{folder}/{name}"),
-    }
 }

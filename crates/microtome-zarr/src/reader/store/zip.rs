@@ -128,7 +128,7 @@ impl Store for Zip {
             DEFLATED => Source::Memory(self.inflate(&path, entry, start, most)?),
             other => return Err(unsupported(path, format!("the ZIP compression {other}"))),
         };
-        Ok(Some(Stored { path, bytes: entry.decoded, identity: self.identity, source }))
+        Ok(Some(Stored { path, bytes: entry.decoded, identity: self.identity.clone(), source }))
     }
 
     fn folders(&self, key: &str) -> Result<Vec<String>, ReadError> {
