@@ -30,8 +30,6 @@ pub enum Lost {
     Well,
     /// That values are samples of one pixel.
     Samples,
-    /// The colours that values stand for.
-    Palette,
     /// The name of the scene or of a channel.
     Names,
     /// A distance between pixels, or its unit.
@@ -185,9 +183,6 @@ impl Stored<'_> {
                     format!("the place on the plate: row {}, column {}, field {}", well.row, well.column, well.field);
                 all.push(loss(Lost::Well, place, if is_zarr { "convert the whole plate to keep it" } else { "" }));
             }
-        }
-        if !said.palette.is_empty() {
-            all.push(loss(Lost::Palette, "the colours that values stand for: they are kept as indices", ""));
         }
         if is_zarr {
             if self.array.shape().get(Axis::S) > 1 {
