@@ -182,7 +182,7 @@ fn differences(before: &Value, scene: usize, after: &Value) -> BTreeSet<String> 
     } else {
         differ("names", channels(one, "name") != channels(other, "name"));
         differ("colors", channels(one, "color") != channels(other, "color"));
-        differ("windows", channels(one, "window") != channels(other, "window"));
+        differ("windows", one["windows"] != other["windows"]);
     }
     differ("names", one["name"] != other["name"] && name(one) != name(other));
     for key in ["pixel_size", "time_increment", "well"] {

@@ -95,12 +95,12 @@ pub struct Channel {
     pub color: Option<String>,
     /// The range of pixel values that a viewer shows, if the file states one that is not all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Window>,
+    pub window: Option<ShownRange>,
 }
 
 /// A range of pixel values to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Window {
+pub struct ShownRange {
     /// The least value there may be.
     pub min: f64,
     /// The largest.

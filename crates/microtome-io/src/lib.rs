@@ -25,8 +25,8 @@ mod zstd_memory;
 
 pub use error::{ReadError, WriteError};
 pub use info::{
-    Channel, Downsample, ImageInfo, LevelInfo, PixelSize, Position, Quantity, SceneInfo, SceneKind, StorageInfo,
-    StorageKind, Well, Window,
+    Channel, Downsample, ImageInfo, LevelInfo, PixelSize, Position, Quantity, SceneInfo, SceneKind, ShownRange,
+    StorageInfo, StorageKind, Well,
 };
 pub use limits::Limits;
 pub use memory::{MemoryReader, MemorySink, read_region};

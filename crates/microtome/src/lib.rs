@@ -66,8 +66,8 @@ pub use microtome_handler::{
 pub use microtome_io::{
     Channel, Difference, Durability, HowDifferent, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output,
     PartDifference, PixelSize, Place, Position, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo,
-    SceneKind, Sink, SourceSpec, Standing, StorageInfo, StorageKind, SyntheticReader, Verification, Well, WriteError,
-    read_region,
+    SceneKind, ShownRange, Sink, SourceSpec, Standing, StorageInfo, StorageKind, SyntheticReader, Verification, Well,
+    WriteError, read_region,
 };
 pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,

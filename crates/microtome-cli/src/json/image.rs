@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use microtome::{
     Channel, ChunkDims, Estimate, ImageInfo, LazyArray, LevelInfo, PixelSize, Position, Quantity, SceneInfo, SceneKind,
-    Shape, StorageInfo, StorageKind, Well,
+    Shape, ShownRange, StorageInfo, StorageKind, Well,
 };
 use serde::Serialize;
 
@@ -40,7 +40,9 @@ pub(crate) struct SceneJson {
     axes: &'static str,
     shape: Vec<u64>,
     dtype: &'static str,
-    channels: Vec<Channel>,
+    channels: Vec<ChannelJson>,
+    /// The range that a viewer shows of each channel, null where none is stated; null if of none.
+    windows: Option<Vec<Option<ShownRange>>>,
     pixel_size: PixelSize,
     time_increment: Option<Quantity>,
     /// Null where the file says nothing, or zeros.
@@ -54,6 +56,23 @@ pub(crate) struct SceneJson {
     chunks: ChunksJson,
     tasks: Tasks,
     bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ChannelJson {
+    name: String,
+    color: Option<String>,
+}
+
+impl ChannelJson {
+    fn new(channel: &Channel) -> ChannelJson {
+        ChannelJson { name: channel.name.clone(), color: channel.color.clone() }
+    }
+}
+
+fn windows(scene: &SceneInfo) -> Option<Vec<Option<ShownRange>>> {
+    let windows: Vec<Option<ShownRange>> = scene.channels.iter().map(|channel| channel.window).collect();
+    windows.iter().any(Option::is_some).then_some(windows)
 }
 
 #[derive(Debug, Serialize)]
@@ -139,7 +158,8 @@ impl SceneJson {
             axes: shape.axes(),
             shape: extents(&shape),
             dtype: scene.dtype.name(),
-            channels: scene.channels.clone(),
+            channels: scene.channels.iter().map(ChannelJson::new).collect(),
+            windows: windows(scene),
             pixel_size: scene.pixel_size.clone(),
             time_increment: scene.time_increment.clone(),
             position: Some(scene.position).filter(|position| !position.is_origin()),
