@@ -1,11 +1,17 @@
-//! Images in an S3 server: read as from a folder, with credentials and without, and what is said where there are none.
+//! Images in an S3 server: read as from a folder, with credentials and without, and what is said where there are none; and
+//! written, with the bytes of a local output, whatever happens on the way.
 
 mod cli;
 mod served;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use cli::{Bench, Ran, repository};
 use serde_json::Value;
 use served::python::Served;
+use sha2::{Digest, Sha256};
 
 const V2: &str = "ome-zarr-0.4.zarr";
 const V3: &str = "ome-zarr-0.5-sharded.zarr";
@@ -30,6 +36,7 @@ impl Bucket {
         let mut command = self.bench.command(&line.split_whitespace().collect::<Vec<_>>());
         command.env("AWS_ENDPOINT_URL", self.server.says["endpoint"].as_str().unwrap());
         command.env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "us-east-1");
+        command.env("XDG_STATE_HOME", self.bench.path("state"));
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "canary-secret");
         command
     }
@@ -42,6 +49,36 @@ impl Bucket {
         let ran = self.run(&format!("{line} --json"));
         assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
         serde_json::from_str(&ran.stdout).unwrap()
+    }
+}
+
+impl Bucket {
+    /// The keys of an output, with lengths.
+    fn keys(&mut self, name: &str) -> BTreeMap<String, u64> {
+        let listed = self.server.ask(&format!("list {name}/"));
+        let listed = listed.as_object().unwrap().iter();
+        listed.map(|(key, size)| (key[name.len() + 1..].to_owned(), size.as_u64().unwrap())).collect()
+    }
+
+    /// Demands that an output in the bucket has the bytes of one here.
+    fn same_as_here(&mut self, name: &str, here: &str) {
+        let files = cli::tree(&self.bench.path(here)).into_iter();
+        let files: BTreeMap<String, Vec<u8>> =
+            files.filter_map(|(path, bytes)| Some((path.to_string_lossy().into_owned(), bytes?))).collect();
+        let keys = self.keys(name);
+        let lengths: BTreeMap<String, u64> = files.iter().map(|(k, bytes)| (k.clone(), bytes.len() as u64)).collect();
+        assert_eq!(keys, lengths);
+        for (key, bytes) in files {
+            let sum = self.server.ask(&format!("get {name}/{key}"));
+            assert_eq!(sum, format!("{:x}", Sha256::digest(&bytes)), "{key}");
+        }
+    }
+
+    /// Nothing of a run is left on this machine.
+    fn left(&self) -> Vec<PathBuf> {
+        let state = self.bench.path("state/microtome");
+        let found = if state.exists() { cli::tree(&state) } else { Vec::new() };
+        found.into_iter().map(|(path, _)| path).filter(|path| path.extension().is_none_or(|e| e != "lock")).collect()
     }
 }
 
@@ -100,4 +137,92 @@ fn who_may_not_is_told_what_to_set_and_no_secret_is_told() {
     for ran in [plain, forbidden, traced] {
         assert!(!ran.stderr.contains("canary-secret") && !ran.stdout.contains("canary-secret"));
     }
+}
+
+/// Many small objects of a level.
+const SMALL: &str = "--chunk-shape 1,1,1,32,32 --shard-shape 1,1,1,32,32";
+
+#[test]
+fn an_output_in_a_bucket_has_the_bytes_of_one_here() {
+    let Some(mut bucket) = Bucket::new() else { return };
+    for (n, flags) in ["--levels 3", "--ngff-version 0.4 --levels 2", SMALL].into_iter().enumerate() {
+        let (there, here) = (format!("out-{n}.ome.zarr"), format!("here-{n}.ome.zarr"));
+        let told = bucket.json(&format!("convert fixtures/cells.ome.tif {} {flags}", url(&there)));
+        assert_eq!(told["output"], url(&there).as_str());
+        bucket.bench.json(&format!("convert fixtures/cells.ome.tif {here} {flags}"));
+        bucket.same_as_here(&there, &here);
+        assert_eq!(bucket.json(&format!("verify {} {here}", url(&there)))["equal"], true);
+        assert_eq!(bucket.left(), [PathBuf::new(); 0]);
+    }
+    bucket.json(&format!("project fixtures/{V3} {} --axis z", url("mip.ome.zarr")));
+    bucket.bench.json(&format!("project fixtures/{V3} mip.ome.zarr --axis z"));
+    bucket.same_as_here("mip.ome.zarr", "mip.ome.zarr");
+    bucket.json(&format!("convert {} {}", url(V3), url("copy.ome.zarr")));
+    assert_eq!(bucket.json(&format!("verify {} fixtures/{V3}", url("copy.ome.zarr")))["equal"], true);
+}
+
+#[test]
+fn large_objects_are_put_in_parts() {
+    let Some(mut bucket) = Bucket::new() else { return };
+    // Raw pixels in one shard: 2 × 3 × 8 × 160 × 192 of 8 bytes are 23 MiB, and more than two parts of a plane's stack.
+    let flags = "--compression none --dtype float64 --chunk-shape 1,1,8,160,192 --shard-shape 2,3,8,160,192";
+    bucket.json(&format!("convert fixtures/cells.ome.tif {} {flags}", url("large.ome.zarr")));
+    bucket.bench.json(&format!("convert fixtures/cells.ome.tif large.ome.zarr {flags}"));
+    let keys = bucket.keys("large.ome.zarr");
+    assert!(keys["0/c/0/0/0/0/0"] > 10 << 20, "{keys:?}");
+    bucket.same_as_here("large.ome.zarr", "large.ome.zarr");
+    assert_eq!(bucket.server.ask("uploads"), 0);
+}
+
+#[test]
+fn what_is_there_is_not_replaced_unless_it_is_said() {
+    let Some(mut bucket) = Bucket::new() else { return };
+    let out = url("out.ome.zarr");
+    let line = format!("convert fixtures/cells.ome.tif {out}");
+    bucket.json(&line);
+    let again = bucket.run(&line);
+    assert!(again.code == 5 && again.stderr.contains("exists already"), "{}", again.stderr);
+    let resumed = bucket.json(&format!("{line} --resume"));
+    assert_eq!(resumed["units"]["written"], 0);
+    let other = bucket.run(&format!("{line} --region z=0:2 --resume"));
+    assert!(other.code == 5 && other.stderr.contains("another plan"), "{}", other.stderr);
+    bucket.json(&format!("{line} --region z=0:2 --overwrite"));
+    bucket.bench.json("convert fixtures/cells.ome.tif here.ome.zarr --region z=0:2");
+    bucket.same_as_here("out.ome.zarr", "here.ome.zarr");
+    // Objects that are no Zarr are not ours to remove.
+    let foreign = bucket.run(&format!("convert fixtures/cells.ome.tif {} --overwrite", url(&format!("{V2}/0/0"))));
+    assert_ne!(foreign.code, 0, "{}", foreign.stderr);
+    let tiff = bucket.run(&format!("convert fixtures/cells.ome.tif {}", url("out.ome.tif")));
+    assert!(tiff.code == 2 && tiff.stderr.contains("only OME-Zarr is written behind a URL"), "{}", tiff.stderr);
+    let http = bucket.run("convert fixtures/cells.ome.tif http://127.0.0.1:1/out.ome.zarr");
+    assert!(http.code == 2 && http.stderr.contains("nothing is written over http"), "{}", http.stderr);
+}
+
+#[test]
+fn killed_on_its_way_an_output_is_none_and_is_gone_on_with_to_the_same_bytes() {
+    let Some(mut bucket) = Bucket::new() else { return };
+    let line = format!("convert fixtures/cells.ome.tif {} {SMALL} --levels 2", url("out.ome.zarr"));
+    bucket.bench.json(&format!("convert fixtures/cells.ome.tif here.ome.zarr {SMALL} --levels 2"));
+    for wanted in [40, 300] {
+        let resume = if wanted > 40 { " --resume" } else { "" };
+        let mut child = bucket.command(&format!("{line}{resume}")).spawn().unwrap();
+        while bucket.keys("out.ome.zarr").len() < wanted {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before {wanted} objects were there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let opened = bucket.run(&format!("inspect {}", url("out.ome.zarr")));
+        assert_eq!(opened.code, 4, "an unfinished output is no image: {}", opened.stdout);
+    }
+    let refused = bucket.run(&line);
+    assert!(refused.code == 5 && refused.stderr.contains("--resume goes on with it"), "{}", refused.stderr);
+    // One unit is not as it was recorded any more, and one is gone.
+    let keys: Vec<String> = bucket.keys("out.ome.zarr").into_keys().filter(|key| key.contains("/c/")).collect();
+    bucket.server.ask(&format!("drop out.ome.zarr/{} 3", keys[0]));
+    bucket.server.ask(&format!("delete out.ome.zarr/{}", keys[1]));
+    let done = bucket.json(&format!("{line} --resume"));
+    assert!(done["units"]["resumed"].as_u64().unwrap() > 100, "{done}");
+    bucket.same_as_here("out.ome.zarr", "here.ome.zarr");
+    assert_eq!(bucket.left(), [PathBuf::new(); 0]);
 }

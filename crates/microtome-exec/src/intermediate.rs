@@ -270,7 +270,7 @@ pub(crate) fn folder(output: &dyn Output, plan: &str) -> PathBuf {
     if output.journal(plan).is_none() {
         return std::env::temp_dir();
     }
-    microtome_io::disk::parent(output.path()).to_owned()
+    microtome_io::disk::parent(output.desk()).to_owned()
 }
 
 /// Which units of an intermediate store are needed by write units that are not finished. It remembers nothing: what is

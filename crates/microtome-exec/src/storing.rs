@@ -39,7 +39,7 @@ impl<'a> Storing<'a> {
         stage: &Stage,
         options: &'a RunOptions,
     ) -> Result<Storing<'a>, RunError> {
-        let lock = output.journal(plan).map(|_| Lock::take(output.path())).transpose()?;
+        let lock = output.journal(plan).map(|_| Lock::take(output.desk())).transpose()?;
         let standing = output.look(plan, options.resume != Resume::No)?;
         Ok(Storing { output, plan, options, watch: Watch::of(stage), standing, _lock: lock })
     }
@@ -62,9 +62,10 @@ impl<'a> Storing<'a> {
 
     /// Says so if the pixels would not fit the free space as they are: compressed they may.
     pub(crate) fn mind_space(&self, bytes: u64) {
-        let folder = microtome_io::disk::parent(self.output.path());
+        let folder = microtome_io::disk::parent(self.output.desk());
         let Some(free) = free_bytes(folder) else { return };
-        if free < bytes && self.output.journal(self.plan).is_some() {
+        let is_here = self.output.desk() == self.output.path();
+        if free < bytes && is_here && self.output.journal(self.plan).is_some() {
             let folder = folder.display();
             tracing::warn!(
                 "{free} bytes are free in {folder}, and {bytes} bytes of pixels are to be compressed into it"

@@ -269,6 +269,18 @@ pub enum WriteError {
         /// What does not fit.
         source: ArrayError,
     },
+    /// An object in a bucket that could not be written, looked at or removed.
+    #[error("cannot {action} {}: {why}; {hint}", path.display())]
+    Remote {
+        /// The URL of the object.
+        path: PathBuf,
+        /// What was tried (`write`, `list`).
+        action: &'static str,
+        /// What was answered: the status of HTTP, or what kept an answer away.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
     /// A codec refused.
     #[error("{}: cannot encode {what}: {why}", path.display())]
     Encode {

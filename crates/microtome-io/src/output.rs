@@ -97,6 +97,12 @@ pub trait Output: Debug + Send + Sync {
     /// The name it gets.
     fn path(&self) -> &Path;
 
+    /// The name on this machine beside which lie the lock and what else is of this machine alone: that of the output, unless
+    /// it is not here.
+    fn desk(&self) -> &Path {
+        self.path()
+    }
+
     /// Number of its arrays.
     fn arrays(&self) -> usize;
 

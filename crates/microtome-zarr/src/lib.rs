@@ -15,6 +15,8 @@ mod verify;
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 pub use layout::default_layout;
 pub use options::{BloscCompressor, Compression, LevelSpec, NgffVersion, OmeXml, OutputMeta, ShardChoice, ZarrOptions};
 pub use reader::{Member, Survey, ZarrReader, open};
@@ -91,6 +93,13 @@ fn nodes_in(folder: &Path) -> Vec<String> {
 
 fn is_named_zarr(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "zarr")
+}
+
+/// The beginning of the SHA-256 of some bytes, for names.
+fn short_hash(bytes: &[u8]) -> String {
+    let mut hash = format!("{:x}", Sha256::digest(bytes));
+    hash.truncate(12);
+    hash
 }
 
 /// Joins two relative paths; an empty one is the folder itself.

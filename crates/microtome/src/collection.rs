@@ -124,6 +124,12 @@ impl Collection {
         if let Some(why) = none().or_else(|| in_the_way(&parts)) {
             return Err(WriteError::Unsupported { path: path.to_owned(), why });
         }
+        if microtome_zarr::is_url(path) {
+            let why = "several images together are not written into a bucket; write them here and copy the folder, or take one \
+                       image with --region or --scene"
+                .to_owned();
+            return Err(WriteError::Unsupported { path: path.to_owned(), why });
+        }
         let version = options.zarr.version;
         let groups: Vec<_> =
             groups.iter().map(|(path, says)| (path.clone(), Survey::in_version(says, version))).collect();

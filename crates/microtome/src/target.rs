@@ -67,6 +67,12 @@ impl OutputFormat {
         (array, scene): (&LazyArray, Option<&SceneInfo>),
         options: &StoreOptions,
     ) -> Result<Box<dyn Output>, WriteError> {
+        if microtome_zarr::is_url(path) && self != OutputFormat::OmeZarr {
+            let path = microtome_zarr::checked_url(path).unwrap_or_default();
+            let why = "only OME-Zarr is written behind a URL; end the name in .ome.zarr, or write it here and copy it"
+                .to_owned();
+            return Err(WriteError::Unsupported { path, why });
+        }
         match self {
             OutputFormat::OmeZarr => Ok(Box::new(microtome_zarr::create(path, levels, meta, &options.zarr)?)),
             OutputFormat::OmeTiff => {

@@ -48,11 +48,14 @@ pub struct ZarrReader {
     shelf: Shelf,
 }
 
-/// What [`Reader::scratch_bytes`] says of an array, from its document alone; `None` for a document that is none.
-pub(crate) fn scratch_bytes(document: &serde_json::Value) -> Option<u64> {
+/// What [`Reader::scratch_bytes`] says at most of an array, here or behind a URL, from its document alone; `None` for a document that
+/// is none.
+pub(crate) fn scratch_bytes(document: &serde_json::Value, is_away: bool) -> Option<u64> {
     let meta = meta::ArrayMeta::parse(document).ok()?;
     let map = axes::unnamed(&meta.shape).ok()?;
-    Level::new(String::new(), meta, map, &Limits::default()).ok().map(|level| level.scratch_bytes())
+    let level = Level::new(String::new(), meta, map, &Limits::default()).ok()?;
+    let window = if is_away { fetch::window_bytes(&level, &level.spec.shape.region()) } else { 0 };
+    Some(level.scratch_bytes() + window)
 }
 
 /// Opens a Zarr folder, a ZIP archive of one, or a Zarr behind a URL (`http://`, `https://`, `s3://`, `gs://`; with the

@@ -5,6 +5,8 @@
 
 mod address;
 #[cfg(feature = "remote")]
+mod bucket;
+#[cfg(feature = "remote")]
 mod client;
 #[cfg(feature = "remote")]
 mod objects;
@@ -16,7 +18,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use microtome_io::ReadError;
+use microtome_io::{ReadError, WriteError};
 
 pub(crate) use address::Address;
 pub use address::{checked_url, is_url};
@@ -75,6 +77,49 @@ pub(crate) trait Distant: Debug + Send + Sync {
 
     /// The names of the folders in a folder, sorted, where that can be asked.
     fn folders(&self, key: &str) -> Result<Vec<String>, ReadError>;
+}
+
+/// Bytes of a part of a larger object: what is held while it is put. S3 takes no smaller ones.
+pub(crate) const PART: u64 = 8 << 20;
+
+/// Where objects are written, away from here.
+pub(crate) trait Bucket: Debug + Send + Sync {
+    /// The URL of the output.
+    fn url(&self) -> &Path;
+
+    /// Puts the bytes of a file under a key, in the place of what is there.
+    fn put(&self, key: &str, from: &Path) -> Result<(), WriteError>;
+
+    /// Puts bytes under a key; false, and nothing is done, where there is such an object.
+    fn create(&self, key: &str, bytes: Vec<u8>) -> Result<bool, WriteError>;
+
+    /// The keys of all objects below the URL, so many at most.
+    fn list(&self, most: usize) -> Result<Vec<String>, WriteError>;
+
+    /// The bytes of an object of so many at most; `None` if there is none.
+    fn get(&self, key: &str, most: u64) -> Result<Option<Vec<u8>>, WriteError>;
+
+    /// The length of an object; `None` if there is none.
+    fn bytes(&self, key: &str) -> Result<Option<u64>, WriteError>;
+
+    /// The CRC-32C of an object of so many bytes.
+    fn crc32c(&self, key: &str, bytes: u64) -> Result<u32, WriteError>;
+
+    /// Removes objects one after the other; what is not there is no error.
+    fn delete(&self, keys: &[String]) -> Result<(), WriteError>;
+}
+
+/// Gets ready to write objects below a URL; nothing is asked yet.
+#[cfg(feature = "remote")]
+pub(crate) fn connect_to_write(address: &Address) -> Result<Arc<dyn Bucket>, WriteError> {
+    Ok(Arc::new(objects::Objects::to_write(address)?))
+}
+
+/// Refuses: this build knows no networks.
+#[cfg(not(feature = "remote"))]
+pub(crate) fn connect_to_write(address: &Address) -> Result<Arc<dyn Bucket>, WriteError> {
+    let why = "this build knows no networks: build microtome with the cargo feature `remote`".to_owned();
+    Err(WriteError::Unsupported { path: address.url.clone(), why })
 }
 
 /// Gets ready to ask for objects below a URL; nothing is asked yet.

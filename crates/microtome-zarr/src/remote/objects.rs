@@ -63,30 +63,56 @@ impl Objects {
         F: Future<Output = Answer<A>> + Send + 'static,
     {
         let count = questions.len();
-        let failed = |why: &str| {
-            let error = || ReadError::Remote {
-                path: self.0.url.clone(),
-                why: format!("the runtime of the network does not work: {why}"),
-                hint: "this is a bug, or the system has no more threads".to_owned(),
-            };
-            (0..count).map(|_| Err(error())).collect()
-        };
-        let runtime = match client::runtime() {
-            Ok(runtime) => runtime,
-            Err(why) => return failed(&why),
-        };
-        let (sender, receiver) = mpsc::sync_channel(1);
         let asked: Vec<F> = questions.into_iter().map(|question| ask(Arc::clone(&self.0), question)).collect();
-        runtime.spawn(async move {
+        let all = async move {
             let in_turn = |asked: F| async move {
                 let _turn = UNDER_WAY.acquire().await;
                 asked.await
             };
-            let answers: Vec<Answer<A>> = stream::iter(asked).map(in_turn).buffered(AT_ONCE).collect().await;
-            // Whoever asked may have gone.
-            let _ = sender.send(answers);
-        });
-        receiver.recv().unwrap_or_else(|_| failed("it panicked"))
+            stream::iter(asked).map(in_turn).buffered(AT_ONCE).collect::<Vec<Answer<A>>>().await
+        };
+        self.wait(all).unwrap_or_else(|error| {
+            let again = |error: &ReadError| match error {
+                ReadError::Remote { path, why, hint } => {
+                    ReadError::Remote { path: path.clone(), why: why.clone(), hint: hint.clone() }
+                }
+                _ => ReadError::NotFound { path: self.0.url.clone() },
+            };
+            (0..count).map(|_| Err(again(&error))).collect()
+        })
+    }
+
+    /// Runs something on the runtime and waits for it here.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        act: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let failed = |why: &str| ReadError::Remote {
+            path: self.0.url.clone(),
+            why: format!("the runtime of the network does not work: {why}"),
+            hint: "this is a bug, or the system has no more threads".to_owned(),
+        };
+        let runtime = client::runtime().map_err(|why| failed(&why))?;
+        let (sender, receiver) = mpsc::sync_channel(1);
+        // Whoever asked may have gone.
+        runtime.spawn(async move { drop(sender.send(act.await)) });
+        receiver.recv().map_err(|_| failed("it panicked"))
+    }
+
+    pub(super) fn scheme(&self) -> Scheme {
+        self.0.scheme
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.0.store)
+    }
+
+    pub(super) fn at(&self, key: &str) -> PathBuf {
+        self.0.at(key)
+    }
+
+    pub(super) fn key(&self, key: &str) -> Result<Key, ReadError> {
+        self.0.key(key)
     }
 }
 
@@ -238,7 +264,7 @@ impl Inner {
     }
 }
 
-fn seen() -> Seen {
+pub(super) fn seen() -> Seen {
     SEEN.try_with(|cell| cell.borrow().clone()).unwrap_or_default()
 }
 

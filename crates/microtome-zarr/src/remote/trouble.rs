@@ -25,15 +25,20 @@ pub(super) fn read(scheme: Scheme, url: &Path, seen: &Seen, error: &object_store
         let why = "another object has its name, by its ETag".to_owned();
         return ReadError::Changed { path: url.to_owned(), why };
     }
-    let (why, hint) = match seen.status {
+    let (why, hint) = words(scheme, seen, error);
+    ReadError::Remote { path: url.to_owned(), why, hint }
+}
+
+/// Why a request failed, and what to do.
+pub(super) fn words(scheme: Scheme, seen: &Seen, error: &object_store::Error) -> (String, String) {
+    match seen.status {
         Some(status) if status >= 300 => answered(scheme, status, seen, error),
         Some(200) if is_about_ranges(error) => (
             "the server gives the whole object where a part of it was asked for".to_owned(),
             "it must know range requests (HTTP status 206); copy the image here".to_owned(),
         ),
         _ => unanswered(scheme, error),
-    };
-    ReadError::Remote { path: url.to_owned(), why, hint }
+    }
 }
 
 fn is_about_ranges(error: &object_store::Error) -> bool {

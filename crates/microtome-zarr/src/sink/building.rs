@@ -15,10 +15,13 @@ use microtome_io::{Durability, WriteError, on_threads};
 
 use super::member::Member;
 use super::publish::Partial;
+use super::spool::Spool;
 use microtome_io::disk::sync_folder;
 
 /// Files or folders that are brought to the disk at a time.
 const SYNCS_AT_ONCE: usize = 8;
+/// Files that are put into a bucket at a time, a part of each in memory.
+pub(super) const PUTS_AT_ONCE: usize = 4;
 /// Folders known to be on the disk that are remembered, at most.
 const MOST_FOLDERS: usize = 4096;
 
@@ -37,6 +40,8 @@ pub(super) enum Site {
     Own(Partial),
     /// In its place among several images that appear together.
     Inside(Member),
+    /// In a bucket.
+    Away(Spool),
 }
 
 impl Site {
@@ -44,6 +49,7 @@ impl Site {
         match self {
             Site::Own(partial) => partial.dir(),
             Site::Inside(member) => member.folder(),
+            Site::Away(spool) => spool.dir(),
         }
     }
 }
@@ -57,7 +63,11 @@ pub(super) struct Building {
 }
 
 /// Brings files or folders to the disk, several at a time: what waits for a disk together waits once.
-fn at_once<T: Sync>(items: &[T], sync: impl Fn(&T) -> Result<(), WriteError> + Sync) -> Result<(), WriteError> {
+fn at_once<T: Sync>(
+    items: &[T],
+    most: usize,
+    sync: impl Fn(&T) -> Result<(), WriteError> + Sync,
+) -> Result<(), WriteError> {
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -65,7 +75,7 @@ fn at_once<T: Sync>(items: &[T], sync: impl Fn(&T) -> Result<(), WriteError> + S
         }
         Ok(())
     };
-    on_threads(items.len().clamp(1, SYNCS_AT_ONCE), work)
+    on_threads(items.len().clamp(1, most), work)
 }
 
 impl Building {
@@ -99,8 +109,11 @@ impl Building {
 
     /// Gives files their places: bytes to the disk, then the names, then the folders.
     pub(super) fn place(&self, files: &[WholeFile]) -> Result<(), WriteError> {
+        if let Some(Site::Away(spool)) = self.site() {
+            return at_once(files, PUTS_AT_ONCE, |file| spool.put(file));
+        }
         if self.syncs() {
-            at_once(files, |file| {
+            at_once(files, SYNCS_AT_ONCE, |file| {
                 file.file.sync_all().map_err(|e| WriteError::os(&file.temporary, "bring to the disk", e))
             })?;
         }
@@ -131,6 +144,6 @@ impl Building {
             }
         }
         let all: Vec<&Path> = all.into_iter().collect();
-        at_once(&all, |folder| sync_folder(folder))
+        at_once(&all, SYNCS_AT_ONCE, |folder| sync_folder(folder))
     }
 }

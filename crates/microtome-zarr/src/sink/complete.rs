@@ -16,6 +16,8 @@ pub(super) const FOLDER: &str = ".microtome";
 const RECORD: &str = "complete.json";
 const QUARANTINE: &str = "quarantine.json";
 const COLLECTION: &str = "collection.json";
+/// The key of the list of what is missing, below the output.
+pub(super) const QUARANTINE_KEY: &str = ".microtome/quarantine.json";
 /// Version of the record's form.
 const FORMAT: u32 = 1;
 
@@ -99,9 +101,17 @@ struct Listed {
 }
 
 fn record(output: &Path) -> Option<Record> {
-    let text = std::fs::read(output.join(FOLDER).join(RECORD)).ok()?;
-    let record: Record = serde_json::from_slice(&text).ok()?;
+    record_in(&std::fs::read(output.join(FOLDER).join(RECORD)).ok()?)
+}
+
+fn record_in(text: &[u8]) -> Option<Record> {
+    let record: Record = serde_json::from_slice(text).ok()?;
     (record.format == FORMAT).then_some(record)
+}
+
+/// The plan that a record names; `None` if it is not understood.
+pub(super) fn plan_of(record: &[u8]) -> Option<String> {
+    Some(record_in(record)?.plan)
 }
 
 /// The plan of a finished output; `None` if it has no record that is understood.
@@ -155,16 +165,24 @@ pub(super) fn any_plan(output: &Path) -> Option<String> {
 
 /// The list of what is missing in a finished output; `None` if nothing is.
 pub(super) fn quarantine(output: &Path) -> Result<Option<String>, WriteError> {
-    let Some(Listed { unit: (stored_bytes, crc32c) }) = record(output).and_then(|record| record.quarantine) else {
-        return Ok(None);
-    };
+    let Some(listed) = record(output).and_then(|record| record.quarantine) else { return Ok(None) };
     let path = output.join(FOLDER).join(QUARANTINE);
     let bytes = std::fs::read(&path).map_err(|e| WriteError::os(&path, "read", e))?;
+    listed_text(&listed, bytes, &path).map(Some)
+}
+
+/// The same of a record and a list that are here.
+pub(super) fn quarantine_of(record: &[u8], list: Option<Vec<u8>>, path: &Path) -> Result<Option<String>, WriteError> {
+    let Some(listed) = record_in(record).and_then(|record| record.quarantine) else { return Ok(None) };
+    listed_text(&listed, list.unwrap_or_default(), path).map(Some)
+}
+
+fn listed_text(listed: &Listed, bytes: Vec<u8>, path: &Path) -> Result<String, WriteError> {
+    let (stored_bytes, crc32c) = listed.unit;
     let text =
         String::from_utf8(bytes).ok().filter(|text| stored(text.as_bytes()) == StoredUnit { stored_bytes, crc32c });
-    let damaged = || {
+    text.ok_or_else(|| {
         let why = "the list of what is missing in the output is damaged; --overwrite makes both anew".to_owned();
-        WriteError::Journal { path: path.clone(), why }
-    };
-    text.map(Some).ok_or_else(damaged)
+        WriteError::Journal { path: path.to_owned(), why }
+    })
 }

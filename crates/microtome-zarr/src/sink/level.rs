@@ -9,13 +9,14 @@ use microtome_array::{ChunkGrid, ChunkIndex, Shape};
 use microtome_io::{Check, Receipt, Sink, SinkSpec, UnitWriter, WriteContext, WriteError};
 use serde_json::Value;
 
-use super::building::Building;
+use super::building::{Building, PUTS_AT_ONCE, Site};
 use super::file::UnitFile;
 use super::unit::ZarrUnit;
 use super::{document, scratch};
 use crate::codec::{Codec, Shelf};
 use crate::layout::Layout;
 use crate::reader;
+use crate::remote::PART;
 use crate::{LevelSpec, ZarrOptions};
 use microtome_io::disk;
 
@@ -35,6 +36,8 @@ pub(super) struct ZarrLevel {
     pub(super) document: Value,
     pub(super) building: Arc<Building>,
     out: PathBuf,
+    /// Whether it is written into a bucket.
+    is_away: bool,
 }
 
 impl ZarrLevel {
@@ -57,6 +60,7 @@ impl ZarrLevel {
             shelf: Shelf::default(),
             document: document::array(&layout, options.compression),
             building: Arc::clone(building),
+            is_away: crate::is_url(&out),
             out,
             layout,
         })
@@ -75,9 +79,21 @@ impl ZarrLevel {
         Ok(site.dir().join(self.name()))
     }
 
+    /// Where it is read back from.
+    pub(super) fn readable(&self) -> Result<PathBuf, WriteError> {
+        let folder = self.folder()?;
+        Ok(match self.building.site() {
+            Some(Site::Away(spool)) => spool.url_of(&folder),
+            _ => folder,
+        })
+    }
+
     /// Whether the file of a unit is as its receipt says. A unit that is all fill value has none.
     pub(super) fn check(&self, receipt: &Receipt, how: Check) -> Result<bool, WriteError> {
         let path = self.folder()?.join(self.layout.key(&receipt.unit));
+        if let Some(Site::Away(spool)) = self.building.site() {
+            return spool.check(&path, receipt, how);
+        }
         let os = |e| WriteError::os(&path, "look at", e);
         let found = disk::found(&path).map_err(os)?;
         let Some(found) = found else { return Ok(receipt.stored_bytes == 0) };
@@ -92,7 +108,11 @@ impl ZarrLevel {
 
     /// Removes the file of a unit that has none.
     pub(super) fn clear(&self, unit: &ChunkIndex) -> Result<(), WriteError> {
-        disk::remove(&self.folder()?.join(self.layout.key(unit)))
+        let path = self.folder()?.join(self.layout.key(unit));
+        match self.building.site() {
+            Some(Site::Away(spool)) => spool.remove(&path),
+            _ => disk::remove(&path),
+        }
     }
 }
 
@@ -114,12 +134,13 @@ impl Sink for ZarrLevel {
     }
 
     fn scratch_bytes(&self, box_shape: &Shape) -> u64 {
-        scratch::bytes(&self.layout, self.codec.as_deref(), box_shape)
+        let puts = if self.is_away { PUTS_AT_ONCE as u64 * PART } else { 0 };
+        scratch::bytes(&self.layout, self.codec.as_deref(), box_shape) + puts
     }
 
     fn read_scratch_bytes(&self) -> u64 {
         // What we write we can read; a plan that relied on it would otherwise be refused.
-        reader::scratch_bytes(&self.document).unwrap_or(u64::MAX >> 1)
+        reader::scratch_bytes(&self.document, self.is_away).unwrap_or(u64::MAX >> 1)
     }
 
     fn begin<'a>(

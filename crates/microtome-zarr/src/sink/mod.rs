@@ -13,6 +13,7 @@ mod publish;
 mod records;
 mod reopen;
 mod scratch;
+mod spool;
 mod unit;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use self::level::ZarrLevel;
 use self::member::Member;
 use self::publish::Place;
 use self::records::Records;
+use self::spool::Spool;
 use crate::{LevelSpec, OutputMeta, ZarrOptions};
 
 /// An OME-Zarr image being written.
@@ -39,6 +41,8 @@ pub struct ZarrOutput {
     place: Place,
     /// Its place if it is one of several images.
     member: Option<Member>,
+    /// Its place if it is in a bucket.
+    away: Option<Spool>,
     levels: Vec<ZarrLevel>,
     group: Value,
     records: Records,
@@ -90,6 +94,7 @@ pub fn create(
     if let Some(why) = options.compression.complaint().or_else(|| misfit(levels)) {
         return Err(refused(why));
     }
+    let away = crate::is_url(path).then(|| Spool::new(path, options.overwrite)).transpose()?;
     let building = Arc::new(Building::default());
     let made = levels.iter().enumerate();
     let made = made.map(|(n, level)| ZarrLevel::new(path.to_owned(), n, level, options, &building));
@@ -99,7 +104,7 @@ pub fn create(
     let group = document::image(&made[0].layout, meta, &datasets);
     let place = Place { out: path.to_owned(), overwrite: options.overwrite };
     let records = Records::new(meta, options.version);
-    Ok(ZarrOutput { place, member: None, levels: made, group, records, building })
+    Ok(ZarrOutput { place, member: None, away, levels: made, group, records, building })
 }
 
 /// Why levels do not belong together.
@@ -151,6 +156,10 @@ impl Output for ZarrOutput {
         &self.place.out
     }
 
+    fn desk(&self) -> &Path {
+        self.away.as_ref().map_or(&self.place.out, Spool::desk)
+    }
+
     fn arrays(&self) -> usize {
         self.levels.len()
     }
@@ -167,43 +176,46 @@ impl Output for ZarrOutput {
     }
 
     fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
-        match &self.member {
-            Some(member) => member.look(plan, resume),
-            None => self.place.look(plan, resume),
+        match (&self.member, &self.away) {
+            (Some(member), _) => member.look(plan, resume),
+            (None, Some(spool)) => spool.look(plan, resume),
+            (None, None) => self.place.look(plan, resume),
         }
     }
 
     fn journal(&self, plan: &str) -> Option<PathBuf> {
-        match &self.member {
-            Some(member) => Some(member.journal()),
-            None => self.place.journal(plan).ok(),
+        match (&self.member, &self.away) {
+            (Some(member), _) => Some(member.journal()),
+            (None, Some(spool)) => spool.journal(plan).ok(),
+            (None, None) => self.place.journal(plan).ok(),
         }
     }
 
     fn prepare(&self, how: &Prepare<'_>) -> Result<Standing, WriteError> {
         let standing = self.look(how.plan, how.resume)?;
-        let (site, standing) = match &self.member {
-            Some(member) if standing == Standing::Finished => {
-                member.end(false)?;
-                return Ok(standing);
+        if standing == Standing::Finished {
+            match (&self.member, &self.away) {
+                (Some(member), _) => member.end(false)?,
+                (None, Some(spool)) => spool.clear(how.plan)?,
+                (None, None) => self.place.clear(how.plan)?,
             }
-            Some(member) => {
+            return Ok(standing);
+        }
+        let site = match (&self.member, &self.away) {
+            (Some(member), _) => {
                 member.begin(standing)?;
-                (Site::Inside(Member { dir: member.folder().to_owned() }), standing)
+                Site::Inside(Member { dir: member.folder().to_owned() })
             }
-            None if standing == Standing::Finished => {
-                self.place.clear(how.plan)?;
-                return Ok(standing);
-            }
-            None => {
-                let (partial, standing) = self.place.begin(how.plan, standing)?;
-                (Site::Own(partial), standing)
-            }
+            (None, Some(spool)) => Site::Away(spool.begin(how.plan, standing)?),
+            (None, None) => Site::Own(self.place.begin(how.plan, standing)?.0),
         };
         if !self.building.begin(site, how.durability) {
             return Err(self.misused("it is prepared twice"));
         }
         self.write_levels()?;
+        if let Some(Site::Away(spool)) = self.building.site() {
+            spool.put_documents()?;
+        }
         Ok(standing)
     }
 
@@ -243,11 +255,20 @@ impl Output for ZarrOutput {
                 complete::write(member.folder(), completion, syncs)?;
                 member.end(syncs)
             }
+            Site::Away(spool) => {
+                complete::write(spool.dir(), completion, syncs)?;
+                self.write(spool.dir(), &documents)?;
+                let top: Vec<&str> = documents.iter().map(|(name, _)| *name).collect();
+                spool.publish(&top, completion.plan)
+            }
         }
     }
 
     fn quarantine(&self) -> Result<Option<String>, WriteError> {
-        complete::quarantine(&self.place.out)
+        match &self.away {
+            Some(spool) => spool.quarantine(),
+            None => complete::quarantine(&self.place.out),
+        }
     }
 
     fn abandon(&self) {
@@ -258,6 +279,7 @@ impl Output for ZarrOutput {
                     tracing::warn!(%error, "an unfinished image could not be removed");
                 }
             }
+            Some(Site::Away(spool)) => spool.abandon(),
             None => {}
         }
     }

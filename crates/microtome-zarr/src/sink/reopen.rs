@@ -16,7 +16,7 @@ use crate::strided::{Block, c_strides};
 
 /// Opens a level of an output that is being written.
 pub(super) fn reopen(level: &ZarrLevel) -> Result<Arc<dyn Reader>, ReadError> {
-    let folder = level.folder().map_err(|_| ReadError::NotFound { path: level.name().into() })?;
+    let folder = level.readable().map_err(|_| ReadError::NotFound { path: level.name().into() })?;
     let reader = open(&folder, &Limits::default())?;
     let samples = level.spec.array.shape.get(Axis::S);
     if samples == 1 {
