@@ -143,3 +143,83 @@ fn the_images_of_an_ome_tiff_become_series_of_one_zarr_and_one_of_them_is_told_t
     let lost = "not kept: 2 scenes: image 0, image 2; convert each with --scene, or write OME-Zarr, which holds all";
     assert!(ran.code == 0 && ran.stderr.contains(lost), "{}", ran.stderr);
 }
+
+#[test]
+fn every_image_of_a_folder_is_verified() {
+    let Some(bench) = Bench::new() else { return };
+    for (kind, lost) in [("plate", "A/2/1"), ("labels", "labels/nuclei"), ("series", "1")] {
+        let Some(input) = made(&bench, kind) else { return };
+        let report = bench.json(&format!("convert {input} {kind}.ome.zarr --levels 1 --shard-shape none"));
+        let right = bench.json(&format!("verify {kind}.ome.zarr"));
+        assert_eq!((&right["equal"], &right["units"]), (&json!(true), &report["units"]["written"]), "{kind}");
+        let folder = bench.path(&format!("{kind}.ome.zarr/{lost}"));
+        assert!(folder.exists(), "{kind}");
+        let (chunk, _) = tree(&folder.join("0/c")).into_iter().find(|(_, content)| content.is_some()).unwrap();
+        let chunk = folder.join("0/c").join(chunk);
+        let mut bytes = std::fs::read(&chunk).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&chunk, bytes).unwrap();
+        let ran = bench.run(&["verify", &format!("{kind}.ome.zarr")]);
+        assert_eq!((ran.code, ran.stdout.lines().count()), (9, 2), "{}", ran.stdout);
+        assert!(ran.stdout.contains(&format!("{kind}.ome.zarr/{lost}/0/c/")), "{}", ran.stdout);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let ran = bench.run(&["verify", &format!("{kind}.ome.zarr")]);
+        assert_eq!(ran.code, 9, "{}", ran.stderr);
+        let words = format!("the image \"{lost}\" with its completion record ({kind}.ome.zarr/{lost}): it is missing");
+        assert!(ran.stdout.contains(&words), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn bad_planes_are_counted_over_all_images() {
+    let Some(bench) = Bench::new() else { return };
+    let Some(input) = made(&bench, "plate") else { return };
+    let images = bench.json(&format!("inspect {input}"))["scenes"].clone();
+    let planes: u64 = images
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|scene| scene["shape"].as_array().unwrap()[..3].iter().map(|n| n.as_u64().unwrap()).product::<u64>())
+        .sum();
+    // A chunk of one plane in each of two images.
+    for image in ["A/1/0", "A/2/1"] {
+        let chunk = bench.path(&input).join(image).join("0/0.1.1.0.0");
+        assert!(chunk.exists());
+        std::fs::write(chunk, b"no chunk").unwrap();
+    }
+    let line = format!("convert {input} out.ome.zarr --levels 1 --on-error quarantine --json --max-bad");
+    let run = |rest: &[&str]| bench.run(&[&line.split(' ').collect::<Vec<_>>()[..], rest].concat());
+    let stopped = run(&["1"]);
+    assert_eq!(stopped.code, 4, "{}", stopped.stderr);
+    assert!(stopped.stderr.contains(&format!("more than 1 of {planes} planes are bad")), "{}", stopped.stderr);
+    let percent = run(&["6%", "--overwrite"]);
+    assert!(percent.code == 4 && percent.stderr.contains("more than 1 of"), "{planes} planes: {}", percent.stderr);
+    let listed = run(&["2", "--resume"]);
+    assert_eq!(listed.code, 3, "{}", listed.stderr);
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(listed["quarantine"].as_array().unwrap().len(), 2, "{listed}");
+}
+
+#[test]
+fn a_plan_tells_of_every_image_and_the_sum() {
+    let Some(bench) = Bench::new() else { return };
+    let Some(input) = made(&bench, "plate") else { return };
+    let line = format!("{input} out.ome.zarr --levels 2");
+    let plan = bench.json(&format!("plan convert {line} --explain"));
+    let images = plan["images"].as_array().unwrap();
+    let paths: Vec<&str> = images.iter().map(|image| image["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["A/1/0", "A/1/1", "A/2/0", "A/2/1", "A/1/0/labels/nuclei"]);
+    let sum = |key: &str| images.iter().map(|image| image[key].as_u64().unwrap()).sum::<u64>();
+    for key in ["units", "bytes_read", "bytes_written"] {
+        assert_eq!(json!(sum(key)), plan[key], "{key}");
+    }
+    assert!(images.iter().all(|image| !image["explain"]["passes"].as_array().unwrap().is_empty()));
+    let text = bench.text(&format!("plan convert {line} --explain --svg plan.svg"));
+    for part in ["A/1/0 and 3 alike", "A/1/0/labels/nuclei", "total of 5"] {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+    assert_eq!(text.matches("memory    a group takes").count(), 2, "alike images are explained once: {text}");
+    assert!(std::fs::read_to_string(bench.path("plan.svg")).unwrap().contains("A/1/0, the first of 5 images"));
+    let run = bench.json(&format!("convert {line}"));
+    assert_eq!(run["units"]["written"], plan["units"]);
+}

@@ -280,6 +280,11 @@ impl<'a> Plan<'a> {
         Ok((pixels, report.without(quarantine)))
     }
 
+    /// Planes of its sources that a run reads: what [`MostBad::Part`](crate::MostBad::Part) is a part of.
+    pub fn planes(&self) -> u64 {
+        planes(&self.stage)
+    }
+
     /// What takes the planes that cannot be read.
     fn quarantine(&self, options: &RunOptions) -> Quarantine {
         Quarantine::new(options.on_error, planes(&self.stage))

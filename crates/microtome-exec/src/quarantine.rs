@@ -57,7 +57,14 @@ pub enum MostBad {
 
 impl MostBad {
     /// The number of planes, of so many.
-    pub(crate) fn of(self, planes: u64) -> u64 {
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome_exec::MostBad;
+    /// assert_eq!(MostBad::Part(0.01).of(250), 2);
+    /// assert_eq!(MostBad::Planes(7).of(250), 7);
+    /// ```
+    pub fn of(self, planes: u64) -> u64 {
         match self {
             MostBad::Any => u64::MAX,
             MostBad::Planes(planes) => planes,

@@ -26,6 +26,17 @@ impl Verification {
     pub fn is_right(&self) -> bool {
         self.different.is_empty() && self.parts.is_empty()
     }
+
+    /// This and what was found of another image of the same output.
+    #[must_use]
+    pub fn and(mut self, next: Verification) -> Verification {
+        self.units += next.units;
+        self.bytes += next.bytes;
+        self.has_quarantine |= next.has_quarantine;
+        self.different.extend(next.different);
+        self.parts.extend(next.parts);
+        self
+    }
 }
 
 /// Something beside the pixels that is not as it was recorded: a header, tag tables, metadata.
@@ -35,8 +46,8 @@ pub struct PartDifference {
     pub part: String,
     /// The file it lies in.
     pub path: PathBuf,
-    /// Where in the file it begins.
-    pub offset: u64,
+    /// Where in the file it begins, if it is a part of one.
+    pub offset: Option<u64>,
     /// How it differs.
     #[serde(flatten)]
     pub how: HowDifferent,
@@ -108,7 +119,9 @@ impl std::fmt::Display for HowDifferent {
 
 impl std::fmt::Display for PartDifference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({} at offset {}): {}", self.part, self.path.display(), self.offset, self.how)
+        write!(f, "{} ({}", self.part, self.path.display())?;
+        self.offset.map_or(Ok(()), |offset| write!(f, " at offset {offset}"))?;
+        write!(f, "): {}", self.how)
     }
 }
 

@@ -67,7 +67,12 @@ pub fn verify(path: &Path) -> Result<Verification, ReadError> {
     if !ends {
         let offset = size.saturating_sub(END.len() as u64).max(at);
         let how = HowDifferent::Unexpected;
-        out.parts.push(PartDifference { part: "the end of the file".to_owned(), path: path.to_owned(), offset, how });
+        out.parts.push(PartDifference {
+            part: "the end of the file".to_owned(),
+            path: path.to_owned(),
+            offset: Some(offset),
+            how,
+        });
     }
     Ok(out)
 }

@@ -210,7 +210,7 @@ fn no_byte_can_be_changed_cut_or_added_unseen() {
     assert!(look(&whole).unwrap().0);
     let record = receipt.stored_bytes as usize;
     for at in 0..whole.len() {
-        for bit in [0x01, 0x80] {
+        for bit in (0..8).map(|n| 1 << n) {
             let mut bytes = whole.clone();
             bytes[at] ^= bit;
             match look(&bytes) {

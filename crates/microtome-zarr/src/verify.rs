@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use microtome_io::{Difference, HowDifferent, ReadError, Verification, on_threads};
+use microtome_io::{Difference, HowDifferent, PartDifference, ReadError, Verification, on_threads};
 use serde_json::Value;
 
-use crate::sink::complete::{Recorded, RecordedArray, recorded};
+use crate::sink::complete::{Recorded, RecordedArray, collection, recorded};
 use microtome_io::disk;
 
 /// Looks at every write unit of a finished output on some threads. Reads all of its bytes once; memory does not grow with them.
@@ -27,6 +27,26 @@ pub fn verify(output: &Path, threads: usize) -> Result<Verification, ReadError> 
         return Err(ReadError::Unsupported { path: crate::checked_url(output)?, what, location: String::new(), hint });
     }
     fs::symlink_metadata(output).map_err(|_| ReadError::NotFound { path: output.to_owned() })?;
+    let Some(record) = collection(output) else { return image(output, threads) };
+    if !record.complete {
+        return Err(unfit(output, "it is not finished: it is being written, or was left by a run that ended early"));
+    }
+    let mut all = Verification { plan_hash: record.plan, ..Verification::default() };
+    for path in &record.images {
+        check_inside(output, path)?;
+        let folder = output.join(path);
+        if recorded(&folder).is_none() {
+            let part = format!("the image {path:?} with its completion record");
+            all.parts.push(PartDifference { part, path: folder, offset: None, how: HowDifferent::Missing });
+            continue;
+        }
+        all = all.and(image(&folder, threads)?);
+    }
+    Ok(all)
+}
+
+/// One image.
+fn image(output: &Path, threads: usize) -> Result<Verification, ReadError> {
     let no_record = || unfit(output, "it has no completion record (.microtome/complete.json), as microtome writes one");
     let Recorded { plan, has_quarantine, arrays } = recorded(output).ok_or_else(no_record)?;
     let mut units = Vec::new();
@@ -51,12 +71,17 @@ fn unfit(output: &Path, why: &str) -> ReadError {
     ReadError::NotAnImage { path: output.to_owned(), why: why.to_owned() }
 }
 
+/// Refuses a path in a record that leaves the output.
+fn check_inside(output: &Path, path: &str) -> Result<(), ReadError> {
+    if Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
+        return Ok(());
+    }
+    Err(unfit(output, &format!("its completion record names {path}, which lies outside")))
+}
+
 /// The units of an array, in C order, with their files.
 fn units_of(output: &Path, n: usize, array: &RecordedArray) -> Result<Vec<Unit>, ReadError> {
-    let inside = Path::new(&array.path).components().all(|part| matches!(part, Component::Normal(_)));
-    if !inside {
-        return Err(unfit(output, &format!("its completion record names {}, which lies outside", array.path)));
-    }
+    check_inside(output, &array.path)?;
     let folder = output.join(&array.path);
     let keys = Keys::of(&folder)
         .ok_or_else(|| unfit(output, &format!("the document of array {} is missing or not understood", array.path)))?;

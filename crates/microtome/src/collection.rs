@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use microtome_exec::{Lock, Resume, RunError, RunOptions, RunReport};
+use microtome_exec::{Lock, MostBad, OnError, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, GraphError, LazyArray};
 use microtome_io::{Durability, Limits, ReadError, SceneInfo, SceneKind, Standing, WriteError, ome};
 use microtome_zarr::{Member, OutputMeta, Survey, ZarrCollection};
@@ -146,6 +146,11 @@ impl Collection {
         self.output.path()
     }
 
+    /// The path of each scene in the output, in order; empty for the output itself.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.path.as_str())
+    }
+
     /// The scenes, each as it would be stored alone.
     pub fn stores(&self) -> &[Store] {
         &self.stores
@@ -220,14 +225,18 @@ impl Collection {
 
     /// Runs every scene into its folder below `dir`; an error comes with the write units that are kept.
     fn each(&self, dir: &Path, options: &RunOptions) -> Result<RunReport, (RunError, u64)> {
+        let planes = self.stores.iter().map(|store| store.plan().planes()).sum();
         let mut report = RunReport::default();
         for part in &self.parts {
             let dir: PathBuf = if part.path.is_empty() { dir.to_owned() } else { dir.join(&part.path) };
-            let run = Store::inside(part, &dir, &self.options).map_err(RunError::from).and_then(|s| s.run(options));
+            let left = RunOptions { on_error: left(options.on_error, planes, &report), ..options.clone() };
+            let run = Store::inside(part, &dir, &self.options).map_err(RunError::from).and_then(|s| s.run(&left));
             report = match run {
                 Ok(next) => report.and(next),
-                Err(RunError::Kept { error, kept, .. }) => return Err((*error, done(&report) + kept)),
-                Err(error) => return Err((error, done(&report))),
+                Err(RunError::Kept { error, kept, .. }) => {
+                    return Err((of_all(*error, options.on_error, planes), done(&report) + kept));
+                }
+                Err(error) => return Err((of_all(error, options.on_error, planes), done(&report))),
             };
         }
         Ok(report)
@@ -238,6 +247,27 @@ impl Collection {
             (0..store.output().arrays()).map(|n| store.output().array(n).spec().units.count()).sum::<u64>()
         };
         RunError::Kept { error: Box::new(error), kept, total: self.stores.iter().map(units).sum() }
+    }
+}
+
+/// What is left to the next image of the planes that may be bad in all of them.
+fn left(on_error: OnError, planes: u64, so_far: &RunReport) -> OnError {
+    match on_error {
+        OnError::Quarantine { most: MostBad::Any, .. } | OnError::Stop => on_error,
+        OnError::Quarantine { most, bad_planes } => {
+            let most = MostBad::Planes(most.of(planes).saturating_sub(so_far.quarantine.len() as u64));
+            OnError::Quarantine { most, bad_planes }
+        }
+    }
+}
+
+/// An error of one image in the numbers of all of them.
+fn of_all(error: RunError, on_error: OnError, planes: u64) -> RunError {
+    match (error, on_error) {
+        (RunError::TooManyBad { reason, .. }, OnError::Quarantine { most, .. }) => {
+            RunError::TooManyBad { most: most.of(planes), planes, reason }
+        }
+        (error, _) => error,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod image;
+mod images;
 mod number;
 mod plan;
 mod run;
@@ -12,6 +13,7 @@ mod verify;
 
 pub(crate) use cluster::{check as cluster_check, local as cluster_local};
 pub(crate) use image::image;
+pub(crate) use images::{estimate, explained};
 pub(crate) use number::{bytes, count, duration};
 pub(crate) use plan::{losses, plan};
 pub(crate) use run::run;

@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 
 use microtome::{Admission, Estimate, LayerEstimate, Loss, RunOptions};
 
+use super::images;
 use super::number::{bytes, count, things};
 use super::shape::trailing;
 use super::table::{Align, Table};
 use crate::verbs::Job;
 
-/// What a verb would do: a row a layer, then the sums, then memory, if it would fit.
+/// What a verb would do: a row a layer, or of several images a row an image; then the sums, then memory, if it would fit.
 pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>, options: &RunOptions) -> String {
-    let mut out = format!("{} → {}\n\n{}\n", job.input.display(), job.path().display(), layers(estimate));
+    let rows = if job.images().is_empty() { layers(estimate) } else { images::table(job, estimate, options) };
+    let mut out = format!("{} → {}\n\n{rows}\n", job.input.display(), job.path().display());
     let mut line = |name: &str, text: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{name:<8} {text}");

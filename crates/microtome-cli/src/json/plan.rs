@@ -1,10 +1,13 @@
 //! `plan` as JSON.
 
-use microtome::{Admission, Estimate, Explanation, GraphError, LayerEstimate, Loss, RunOptions, Shape};
+use microtome::{
+    Admission, ArraySpec, Estimate, Explanation, GraphError, LayerEstimate, Loss, RunOptions, Shape, Store,
+};
 use serde::Serialize;
 
 use super::image::text;
 use super::{Graphs, Tasks};
+use crate::human;
 use crate::verbs::Job;
 
 /// What a verb would do.
@@ -37,11 +40,48 @@ pub(crate) struct PlanJson {
     not_kept: Vec<Loss>,
     /// Why it would not run, if so.
     refused: Option<String>,
+    /// Each image of several; none where there is only one.
+    images: Vec<PlannedImage>,
+    /// Of several images, those of the first.
     #[serde(flatten)]
     graphs: Option<Graphs>,
-    /// If it was asked for.
+    /// If it was asked for; of several images, of the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explanation>,
+}
+
+/// One image of several.
+#[derive(Debug, Serialize)]
+struct PlannedImage {
+    /// Its place in the output; empty for the output itself.
+    path: String,
+    axes: &'static str,
+    shape: Vec<u64>,
+    dtype: &'static str,
+    tasks: Option<Tasks>,
+    units: Option<u64>,
+    bytes_read: Option<u64>,
+    bytes_written: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explanation>,
+}
+
+impl PlannedImage {
+    fn new(path: &str, store: &Store, explains: bool, options: &RunOptions) -> PlannedImage {
+        let estimate = human::estimate(store, options).ok();
+        let ArraySpec { shape, dtype } = store.output().array(0).spec().array;
+        PlannedImage {
+            path: path.to_owned(),
+            axes: shape.axes(),
+            shape: shape.present().to_vec(),
+            dtype: dtype.name(),
+            tasks: estimate.as_ref().map(Tasks::from),
+            units: estimate.as_ref().map(|e| e.units),
+            bytes_read: estimate.as_ref().map(|e| e.bytes_read),
+            bytes_written: estimate.as_ref().map(|e| e.bytes_written),
+            explain: explains.then(|| store.plan().explain(options)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -108,6 +148,7 @@ impl PlanJson {
             plan_hash: job.plan_hash(),
             not_kept: job.losses(),
             refused: admission.as_ref().err().map(ToString::to_string),
+            images: Vec::new(),
             graphs: None,
             explain: None,
         }
@@ -116,5 +157,11 @@ impl PlanJson {
     /// The same with what is drawn, and why it is so.
     pub(crate) fn with(self, graphs: Graphs, explain: Option<Explanation>) -> PlanJson {
         PlanJson { graphs: Some(graphs), explain, ..self }
+    }
+
+    /// The same with each image of several.
+    pub(crate) fn of_images(self, job: &Job, explains: bool, options: &RunOptions) -> PlanJson {
+        let image = |(path, store): (&str, &Store)| PlannedImage::new(path, store, explains, options);
+        PlanJson { images: job.images().into_iter().map(image).collect(), ..self }
     }
 }

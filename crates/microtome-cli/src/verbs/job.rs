@@ -119,6 +119,14 @@ impl Job {
         }
     }
 
+    /// Each scene of several by its path in the output; none where there is only one.
+    pub(crate) fn images(&self) -> Vec<(&str, &Store)> {
+        match &self.work {
+            Work::One(_) => Vec::new(),
+            Work::Several(collection) => collection.paths().zip(collection.stores()).collect(),
+        }
+    }
+
     /// Refuses what stands in the way of the output.
     pub(crate) fn check(&self, options: &RunOptions) -> Result<(), WriteError> {
         match &self.work {

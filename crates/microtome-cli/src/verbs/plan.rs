@@ -21,12 +21,14 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     };
     let options = job.options(everywhere);
     job.check(&options)?;
-    // What is drawn and explained of several scenes is the first.
+    // What is drawn of several scenes is the first.
     let store = &job.stores()[0];
     let plan = store.plan();
     let passes = plan.passes(&options);
     if args.svg.is_some() || args.dot.is_some() {
-        let title = format!("{} → {}", job.input.display(), job.path().display());
+        let images = job.images();
+        let which = images.first().map(|(path, _)| format!(" · {}, the first of {} images", shown(path), images.len()));
+        let title = format!("{} → {}{}", job.input.display(), job.path().display(), which.unwrap_or_default());
         let picture = Drawing { title, ..plan.drawing(&options, args.task_graph) };
         args.svg.as_deref().map_or(Ok(()), |file| write(file, &picture.svg()))?;
         args.dot.as_deref().map_or(Ok(()), |file| write(file, &picture.dot()))?;
@@ -38,18 +40,25 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     let enough = RunOptions { memory: u64::MAX / 4, ..options.clone() };
     let estimate = job.estimate(&options).or_else(|_| job.estimate(&enough))?;
     let admission = job.admit(&options);
-    let explanation = args.explain.then(|| plan.explain(&options));
     if everywhere.json {
         let graphs = Graphs::new(&plan, &passes, args.task_graph);
         let json = PlanJson::new(&job, &estimate, &admission, &options);
-        output.json(&json.with(graphs, explanation))?;
+        let explanation = args.explain.then(|| plan.explain(&options));
+        output.json(&json.with(graphs, explanation).of_images(&job, args.explain, &options))?;
     } else if !everywhere.quiet {
         output.text(&human::plan(&job, &estimate, admission.as_ref().ok(), &options))?;
-        explanation.map_or(Ok(()), |explanation| output.text(&format!("\n{explanation}")))?;
+        if args.explain {
+            output.text(&human::explained(&job, &options))?;
+        }
     }
     // What is printed stands above the refusal.
     output.flush()?;
     Ok(admission.map(drop)?)
+}
+
+/// The path of an image among several; the output itself has none.
+fn shown(path: &str) -> &str {
+    if path.is_empty() { "the image itself" } else { path }
 }
 
 /// Every task of the unfused graph.

@@ -108,7 +108,9 @@ impl Record {
     /// What stands behind the tiles; `None` if it is not understood.
     pub(super) fn behind(&self) -> Option<Sum> {
         let (bytes, crc32c) = self.behind.split_at_checked(16)?;
-        Some(Sum { bytes: u64::from_str_radix(bytes, 16).ok()?, crc32c: u32::from_str_radix(crc32c, 16).ok()? })
+        let sum = Sum { bytes: u64::from_str_radix(bytes, 16).ok()?, crc32c: u32::from_str_radix(crc32c, 16).ok()? };
+        // A sign or a capital letter is none of ours.
+        (written(sum) == self.behind).then_some(sum)
     }
 }
 

@@ -121,14 +121,14 @@ pub(super) fn plan(output: &Path) -> Option<String> {
 
 /// What the record of a folder of several images says.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Collection {
+pub(crate) struct Collection {
     format: u32,
     /// Hash of all that decides its bytes.
-    pub(super) plan: String,
+    pub(crate) plan: String,
     /// Whether it is whole: the record is there from the beginning.
-    pub(super) complete: bool,
+    pub(crate) complete: bool,
     /// The paths of its images, each with a record of its own.
-    images: Vec<String>,
+    pub(crate) images: Vec<String>,
 }
 
 /// Writes the record of a folder of several images.
@@ -150,7 +150,7 @@ pub(super) fn write_collection(
 }
 
 /// The record of a folder of several images.
-pub(super) fn collection(output: &Path) -> Option<Collection> {
+pub(crate) fn collection(output: &Path) -> Option<Collection> {
     let text = std::fs::read(output.join(FOLDER).join(COLLECTION)).ok()?;
     serde_json::from_slice(&text).ok().filter(|record: &Collection| record.format == FORMAT)
 }

@@ -52,7 +52,7 @@ impl List {
         let wrong = |how| PartDifference {
             part: "the list of the tiles' checksums".to_owned(),
             path: file.path().to_owned(),
-            offset: at.offset,
+            offset: Some(at.offset),
             how,
         };
         let fits = tiles.filter(|tiles| at.bytes == bytes && tiles.checked_mul(TILE_BYTES) == Some(bytes));

@@ -73,7 +73,7 @@ fn beside(
     let part = |name: &str, offset: u64, how: HowDifferent| PartDifference {
         part: name.to_owned(),
         path: file.path().to_owned(),
-        offset,
+        offset: Some(offset),
         how,
     };
     let header = Width { big: found.start.len() > 8 }.header(end.next_multiple_of(8));
