@@ -1,0 +1,165 @@
+//! Layouts of makers of microscopes and slide scanners, written when the test runs by tifffile or of bytes by Python, and
+//! compared with what tifffile reads of them. `MICROTOME_PYTHON` names a Python with tifffile and Pillow.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use microtome_array::{Axis, Pixels};
+use microtome_io::{Limits, Place, ReadError, Reader, SceneInfo, contract, read_region};
+use microtome_tiff::{TiffReader, open};
+use serde::Deserialize;
+use support::{axes_of, folder, largest_difference};
+
+#[derive(Deserialize)]
+struct Entry {
+    file: String,
+    tolerance: u64,
+    series: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    name: String,
+    dtype: String,
+    levels: Vec<Level>,
+}
+
+#[derive(Deserialize)]
+struct Level {
+    axes: String,
+    shape: Vec<u64>,
+    raw: String,
+}
+
+/// The folder of what the script writes; `None` where there is no Python.
+static WRITTEN: LazyLock<Option<tempfile::TempDir>> = LazyLock::new(|| write(&[]));
+
+fn write(arguments: &[&str]) -> Option<tempfile::TempDir> {
+    let python = folder("MICROTOME_PYTHON")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/write_makers.py");
+    let dir = tempfile::tempdir().unwrap();
+    let status = Command::new(python).arg(script).arg(dir.path()).args(arguments).status().unwrap();
+    assert!(status.success(), "write_makers.py failed: {status}");
+    Some(dir)
+}
+
+fn written(name: &str) -> Option<PathBuf> {
+    WRITTEN.as_ref().map(|dir| dir.path().join(name))
+}
+
+fn opened(path: &Path) -> TiffReader {
+    open(path, &Limits::default()).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn read(reader: &TiffReader, scene: usize, level: usize) -> Result<Pixels, ReadError> {
+    read_region(reader, Place { scene, level }, &reader.info().scenes[scene].levels[level].shape.region())
+}
+
+fn names(reader: &TiffReader) -> Vec<&str> {
+    reader.info().scenes.iter().map(|s| s.name.as_str()).collect()
+}
+
+#[test]
+fn every_layout_has_the_scenes_levels_axes_and_pixels_that_tifffile_finds() {
+    let Some(manifest) = written("manifest.json") else { return };
+    let entries: Vec<Entry> = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    let failures: Vec<String> = entries
+        .iter()
+        .filter_map(|entry| check(manifest.parent().unwrap(), entry).err().map(|why| format!("{}: {why}", entry.file)))
+        .collect();
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), entries.len(), failures.join("\n"));
+    assert!(entries.len() >= 5, "{} layouts", entries.len());
+}
+
+fn check(dir: &Path, entry: &Entry) -> Result<(), String> {
+    let reader = opened(&dir.join(&entry.file));
+    let info = reader.info();
+    if info.scenes.len() != entry.series.len() || !info.warnings.is_empty() {
+        return Err(format!("{} scenes, expected {}; {:?}", info.scenes.len(), entry.series.len(), info.warnings));
+    }
+    for (n, (scene, series)) in info.scenes.iter().zip(&entry.series).enumerate() {
+        let (found, expected) = (&scene.name, &series.name);
+        if found != expected || scene.dtype.name() != series.dtype || scene.levels.len() != series.levels.len() {
+            let levels = scene.levels.len();
+            return Err(format!("scene {n} is {found:?} {} with {levels} levels, expected {expected:?}", scene.dtype));
+        }
+        for (k, expected) in series.levels.iter().enumerate() {
+            level(dir, &reader, (n, k), expected, entry.tolerance).map_err(|e| format!("scene {n} level {k}: {e}"))?;
+        }
+    }
+    contract::reader(&reader, 3);
+    Ok(())
+}
+
+fn level(dir: &Path, reader: &TiffReader, (n, k): (usize, usize), expected: &Level, most: u64) -> Result<(), String> {
+    let scene: &SceneInfo = &reader.info().scenes[n];
+    let axes = axes_of(&expected.axes, &scene.levels[k].shape);
+    let long = |v: &[u64]| v.iter().copied().filter(|&n| n > 1).collect::<Vec<_>>();
+    let found: Vec<u64> = axes.iter().map(|&a| scene.levels[k].shape.get(a)).collect();
+    if long(&found) != long(&expected.shape) {
+        return Err(format!("is {found:?} {axes:?}, expected {:?} {}", expected.shape, expected.axes));
+    }
+    let pixels = read(reader, n, k).map_err(|e| e.to_string())?;
+    let difference = largest_difference(&pixels, &axes, &std::fs::read(dir.join(&expected.raw)).unwrap())?;
+    if difference <= most { Ok(()) } else { Err(format!("differs by {difference}")) }
+}
+
+#[test]
+fn a_hyperstack_of_more_than_4_gib_behind_one_page_is_read_to_its_last_plane() {
+    let Some(dir) = write(&["big"]) else { return };
+    let reader = opened(&dir.path().join("big.tif"));
+    let shape = reader.info().scenes[0].shape();
+    assert_eq!(shape.extents(), [3, 2, 350, 1024, 1024, 1]);
+    assert!(reader.info().bytes > 1 << 32 && reader.info().warnings.is_empty(), "{:?}", reader.info());
+    let ramp: Vec<u64> = (0..1024 * 1024).map(|n| (n / 1024 * 173 + n % 1024 * 51) % 251).collect();
+    for (t, z, c, holds) in [(0, 0, 0, true), (2, 345, 1, true), (2, 349, 1, true), (2, 348, 1, false)] {
+        let region = shape.region().with(Axis::T, t, t + 1).with(Axis::C, c, c + 1).with(Axis::Z, z, z + 1);
+        let pixels = read_region(&reader, Place::default(), &region).unwrap();
+        let (values, _) = pixels.as_ref().bytes().as_chunks::<2>();
+        let expected = |n: usize| if holds { ramp[n] + t + c } else { 0 };
+        let same = values.iter().enumerate().all(|(n, v)| u64::from(u16::from_le_bytes(*v)) == expected(n));
+        assert!(same, "plane t={t} c={c} z={z} begins with {:?}", &values[..4]);
+    }
+}
+
+#[test]
+fn tables_of_colours_of_imagej_are_the_colours_of_channels() {
+    let Some(path) = written("colours.tif") else { return };
+    let reader = opened(&path);
+    let colors: Vec<_> = reader.info().scenes[0].channels.iter().map(|c| c.color.as_deref()).collect();
+    assert_eq!(colors, [Some("FF007F"), Some("00FF00")]);
+}
+
+#[test]
+fn a_slide_of_aperio_states_its_pixel_size_and_names_its_pictures() {
+    let Some(path) = written("slide.svs") else { return };
+    let reader = opened(&path);
+    assert_eq!(
+        (reader.info().format.as_str(), names(&reader)),
+        ("Aperio SVS", vec!["Baseline", "Thumbnail", "Label", "Macro"])
+    );
+    let size = &reader.info().scenes[0].pixel_size;
+    assert_eq!((size.z, size.y, size.x, size.unit.as_deref()), (None, Some(0.252), Some(0.252), Some("micrometer")));
+    assert_eq!(reader.info().scenes[0].levels[2].downsample, [1.0, 1.0, 1.0, 4.0, 4.0, 1.0]);
+    assert!(reader.info().extras.iter().any(|e| e == "the magnification of the objective (40)"));
+}
+
+#[test]
+fn a_slide_of_hamamatsu_is_cut_at_restart_markers_wherever_it_lies() {
+    for name in ["slide.ndpi", "far.ndpi"] {
+        let Some(path) = written(name) else { return };
+        let reader = opened(&path);
+        assert_eq!(
+            (reader.info().format.as_str(), names(&reader)),
+            ("Hamamatsu NDPI", vec!["Baseline", "Macro", "Map"])
+        );
+        let scene = &reader.info().scenes[0];
+        let tile = scene.levels[0].storage.tile;
+        assert_eq!((tile.get(Axis::Y), tile.get(Axis::X), scene.pixel_size.x), (8, 160, Some(1.0)));
+        assert_eq!(reader.info().bytes > 1 << 32, name == "far.ndpi");
+    }
+}
