@@ -119,26 +119,131 @@ def imagej_colours(path):
     tifffile.imwrite(path, planes(2, 8, 9), imagej=True, metadata=meta)
 
 
+def append(path, data):
+    """Appends bytes and gives their offset."""
+    with open(path, "ab") as file:
+        at = file.tell()
+        file.write(data)
+    return at
+
+
+def patch(path, at, form, *values):
+    """Overwrites bytes at an offset."""
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(struct.pack("<" + form, *values))
+
+
+def entries(path, wanted):
+    """Where the entries of a tag lie in the pages of a small file."""
+    data = path.read_bytes()
+    (at,) = struct.unpack("<I", data[4:8])
+    found = []
+    while at:
+        (count,) = struct.unpack("<H", data[at : at + 2])
+        places = [at + 2 + 12 * n for n in range(count)]
+        found += [place for place in places if struct.unpack("<H", data[place : place + 2])[0] == wanted]
+        (at,) = struct.unpack("<I", data[at + 2 + 12 * count : at + 6 + 12 * count])
+    return found
+
+
+def lsm(path, size, *, scan=6, compression=None, positions=0, far=False):
+    """A file of Zeiss: pages of all channels (T Z C Y X), a thumbnail after each."""
+    times, slices, channels, height, width = size
+    stack = planes(max(positions, 1), *size)
+    info = bytearray(512)
+    struct.pack_into("<IiiiiiiI", info, 0, 0x0400494C, 512, width, height, slices, channels, times, 1)
+    struct.pack_into("<3d", info, 40, 0.25e-6, 0.5e-6, 1.5e-6)
+    struct.pack_into("<H", info, 88, scan)
+    struct.pack_into("<i", info, 264, positions)
+    with tifffile.TiffWriter(path, byteorder="<") as tif:
+        for n, page in enumerate(stack.reshape(-1, channels, height, width)):
+            extra = [(34412, "B", 512, bytes(info), True)] if n == 0 else []
+            photo = {"photometric": "minisblack", "metadata": None}
+            planar = {"planarconfig": "separate"} if channels > 1 else {}
+            data = page if channels > 1 else page[0]
+            tif.write(data, compression=compression, extratags=extra, rowsperstrip=height, **photo, **planar)
+            tif.write(planes(8, 8), subfiletype=1, **photo)
+    names = b"".join(struct.pack("<I", len(name) + 1) + name + b"\0" for name in (b"Ch1-T1", b"Ch2"))
+    colours = bytes([255, 0, 16, 0, 0, 255, 0, 0])
+    block = struct.pack("<6I", 24 + 8 + len(names), 2, 2, 24, 32, 0) + colours + names
+    colours_at = append(path, block)
+    stamps_at = append(path, struct.pack("<2i3d", 32, 3, 1.0, 3.5, 6.0))
+    if channels == 2:  # the writer of Zeiss stores two numbers of 16 bits apart, though they would fit the entry
+        for at in entries(path, 258):
+            if struct.unpack("<I", path.read_bytes()[at + 4 : at + 8])[0] == 2:
+                patch(path, at + 8, "I", append(path, struct.pack("<2H", 8, 8)))
+    with tifffile.TiffFile(path) as tif:
+        tags = [page.tags for page in (tif.pages[n].aspage() for n in range(len(tif.pages)))]
+        at = tags[0][34412].valueoffset
+        lists = [(t[273].valueoffset, t[273].dtype, t[273].value, t[279]) for t in tags]
+    patch(path, at + 108, "I", colours_at)
+    patch(path, at + 132, "I", stamps_at)
+    if compression:  # the writer of Zeiss states the size of pixels
+        for _, _, _, counts in lists[::2]:
+            form = {3: "H", 4: "I"}[counts.dtype] * counts.count
+            patch(path, counts.valueoffset, form, *[height * width] * counts.count)
+    if far:
+        for n, (place, kind, offsets, counts) in enumerate(lists):
+            moved = []
+            for k, (offset, count) in enumerate(zip(offsets, counts.value)):
+                with open(path, "r+b") as file:
+                    file.seek(offset)
+                    data = file.read(count)
+                    file.seek((3 << 30) + (n << 29) + k * count)
+                    moved.append(file.tell() % (1 << 32))
+                    file.write(data)
+            assert kind == 4
+            patch(path, place, f"{len(moved)}I", *moved)
+
+
+def stk(path, *, distance=(2, 1), times=True, unit=b"um"):
+    """A stack of MetaMorph: three planes behind one page, calibrated and named."""
+    stack = planes(3, 20, 30, dtype="uint16")
+    extra = [(code, kind, 3, (1,) * n, True) for code, kind, n in ((33628, "I", 3), (33629, "I", 3), (33630, "I", 3))]
+    tifffile.imwrite(path, stack[0], byteorder="<", metadata=None, photometric="minisblack", extratags=extra, rowsperstrip=20)
+    append(path, stack[1:].tobytes())
+    text = lambda value: append(path, struct.pack("<I", len(value) + 1) + value + b"\0")
+    fraction = lambda *value: append(path, struct.pack("<2I", *value))
+    numbers = [(3, 1), (4, fraction(65, 100)), (5, fraction(13, 20)), (6, text(unit)), (7, text(b"Cy5 stack"))]
+    one = append(path, b"".join(struct.pack("<2I", *number) for number in numbers))
+    rows = [(*distance, 2455000, 1000 + 250 * n * times, 2455000, 1) for n in range(3)]
+    two = append(path, b"".join(struct.pack("<6I", *row) for row in rows))
+    three = append(path, struct.pack("<6I", 405, 1, 488, 1, 561, 1))
+    at = [entries(path, code)[0] for code in (33628, 33629, 33630)]
+    for place, value in zip(at, ((33628, 4, len(numbers), one), (33629, 5, 3, two), (33630, 5, 3, three))):
+        patch(path, place, "HHII", *value)
+
+
 FILES = {
     "colours.tif": (imagej_colours, {}),
     "slide.svs": (svs, {}),
     "focus.svs": (lambda path: svs(path, focus=2), {}),
     "slide.ndpi": (ndpi, {"tolerance": 3}),
     "far.ndpi": (lambda path: ndpi(path, 3 << 30), {"tolerance": 3}),
+    "stack.lsm": (lambda path: lsm(path, (3, 4, 2, 12, 16)), {"series": 1}),
+    "slices.lsm": (lambda path: lsm(path, (1, 4, 1, 12, 16), scan=0), {"series": 1}),
+    "lzw.lsm": (lambda path: lsm(path, (3, 2, 2, 40, 50), compression="lzw"), {"series": 1}),
+    "far.lsm": (lambda path: lsm(path, (3, 2, 2, 12, 16), far=True), {"series": 1}),
+    "slices.stk": (stk, {}),
+    "frames.stk": (lambda path: stk(path, distance=(0, 1)), {}),
+    "waves.stk": (lambda path: stk(path, distance=(0, 1), times=False), {}),
 }
 
 
-def entry(folder, name, *, tolerance=0, series=None):
-    """What tifffile finds in a file, its pixels beside it."""
+def entry(folder, name, *, tolerance=0, series=None, order=None):
+    """What tifffile finds in a file, its pixels beside it; `order`: axes and sizes of pages that it only lists."""
     found = []
     with tifffile.TiffFile(folder / name) as tif:
         for number, one in enumerate(tif.series[:series]):
             levels = []
             for level in one.levels:
                 raw = f"{name}.{number}.{len(levels)}.raw"
-                data = level.asarray()
+                axes, data = level.axes, level.asarray()
+                if order:
+                    axes, data = order[0] + axes[1:], data.reshape(order[1] + data.shape[1:])
                 (folder / raw).write_bytes(pixels.little(data).tobytes())
-                levels.append({"axes": level.axes, "shape": list(data.shape), "raw": raw})
+                levels.append({"axes": axes, "shape": list(data.shape), "raw": raw})
             found.append({"name": one.name, "dtype": str(one.dtype), "levels": levels})
     return {"file": name, "tolerance": tolerance, "series": found}
 
@@ -147,6 +252,7 @@ def main():
     folder = Path(sys.argv[1])
     if sys.argv[2:] == ["big"]:
         imagej_big(folder / "big.tif")
+        lsm(folder / "positions.lsm", (2, 3, 2, 12, 16), positions=2)
         return
     entries = []
     for name, (write, truth) in FILES.items():

@@ -63,11 +63,6 @@ impl Set {
 }
 
 impl Fields {
-    #[cfg(test)]
-    pub(crate) fn little(bytes: &[u8]) -> Fields {
-        Fields { bytes: bytes.to_vec(), big_endian: false }
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }

@@ -317,6 +317,9 @@ impl Walker<'_> {
             tag if wants(tag) => {
                 let mut values = std::mem::take(&mut self.page.values);
                 let read = self.values(entry, &mut values);
+                if tag == Tag::BitsPerSample && entry.count == 2 && values.len() == 2 && values[0] != values[1] {
+                    self.bits_apart(entry, &mut values);
+                }
                 self.page.set(tag, &values);
                 self.page.values = values;
                 read
@@ -341,6 +344,19 @@ impl Walker<'_> {
         let stored = self.window.get(entry.offset(&header), bytes, "the value of a tag")?;
         header.integers(entry, stored, out);
         Ok(())
+    }
+
+    /// Two numbers of bits that differ are the offset of two that do not: the writer of LSM stores them apart, though they
+    /// would fit the entry.
+    fn bits_apart(&mut self, entry: &Entry, values: &mut Vec<u64>) {
+        let header = self.header;
+        let at = u64::from(entry.bits(&header));
+        let Ok(stored) = self.window.get(at, 4, "the bits of samples") else { return };
+        let mut apart = Vec::new();
+        header.integers(entry, stored, &mut apart);
+        if entry.kind == 3 && apart.len() == 2 && apart[0] == apart[1] && (1..=64).contains(&apart[0]) {
+            *values = apart;
+        }
     }
 
     /// Bytes of a value, checked against the limits; `None` for types that are not known.

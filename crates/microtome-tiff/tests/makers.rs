@@ -163,3 +163,73 @@ fn a_slide_of_hamamatsu_is_cut_at_restart_markers_wherever_it_lies() {
         assert_eq!(reader.info().bytes > 1 << 32, name == "far.ndpi");
     }
 }
+
+#[test]
+fn a_stack_of_zeiss_has_channels_with_names_and_colours_sizes_and_times() {
+    let Some(path) = written("stack.lsm") else { return };
+    let reader = opened(&path);
+    let scene = &reader.info().scenes[0];
+    assert_eq!((reader.info().format.as_str(), scene.shape().extents()), ("Zeiss LSM", [3, 2, 4, 12, 16, 1]));
+    let channels: Vec<_> = scene.channels.iter().map(|c| (c.name.as_str(), c.color.as_deref())).collect();
+    assert_eq!(channels, [("Ch1-T1", Some("FF0010")), ("Ch2", Some("00FF00"))]);
+    let size = &scene.pixel_size;
+    let near = |found: Option<f64>, expected: f64| (found.unwrap() - expected).abs() < 1e-9;
+    assert!(near(size.z, 1.5) && near(size.y, 0.5) && near(size.x, 0.25), "{size:?}");
+    let increment = scene.time_increment.as_ref().unwrap();
+    assert_eq!((increment.value, increment.unit.as_str()), (2.5, "second"));
+}
+
+#[test]
+fn positions_of_zeiss_are_scenes() {
+    let Some(dir) = write(&["big"]) else { return };
+    let reader = opened(&dir.path().join("positions.lsm"));
+    assert_eq!(names(&reader), ["position 0", "position 1"]);
+    for n in 0..2 {
+        assert_eq!(reader.info().scenes[n].shape().extents(), [2, 2, 3, 12, 16, 1]);
+        // What write_makers.py puts into the first pixel of a position.
+        let first = read(&reader, n, 0).unwrap().as_ref().bytes()[0];
+        assert_eq!(usize::from(first), n * (37 * 36 + 11 * 6 + 3) % 251);
+    }
+}
+
+#[test]
+fn a_file_of_zeiss_that_was_cut_off_is_shown_as_far_as_it_goes() {
+    let Some(path) = written("stack.lsm") else { return };
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The link of the second page ends the chain: one page of twelve is left, with its thumbnail.
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let link = |at: usize| at + 2 + 12 * usize::from(u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap()));
+    let end = link(word(link(word(4))));
+    bytes[end..end + 4].fill(0);
+    let path = path.with_file_name("cut.lsm");
+    std::fs::write(&path, bytes).unwrap();
+    let reader = opened(&path);
+    assert_eq!(reader.info().scenes[0].shape().extents(), [1, 2, 1, 12, 16, 1]);
+    assert!(reader.info().warnings[0].contains("the image is cut to"), "{:?}", reader.info().warnings);
+}
+
+#[test]
+fn a_stack_of_metamorph_has_a_name_sizes_and_times() {
+    let expected = [("slices.stk", Some(2.0), None), ("frames.stk", None, Some(250.0)), ("waves.stk", None, None)];
+    for (name, z, ms) in expected {
+        let Some(path) = written(name) else { return };
+        let reader = opened(&path);
+        let scene = &reader.info().scenes[0];
+        assert_eq!((reader.info().format.as_str(), scene.name.as_str()), ("MetaMorph STK", "Cy5 stack"));
+        let size = &scene.pixel_size;
+        assert_eq!((size.z, size.y, size.x, size.unit.as_deref()), (z, Some(0.65), Some(0.65), Some("micrometer")));
+        assert_eq!(scene.time_increment.as_ref().map(|t| t.value), ms);
+    }
+}
+
+#[test]
+fn a_stack_of_metamorph_that_was_cut_off_is_shown_as_far_as_it_goes() {
+    let Some(path) = written("slices.stk") else { return };
+    let bytes = std::fs::read(&path).unwrap();
+    let path = path.with_file_name("cut.stk");
+    let planes = bytes.len() - 20 * 30 * 2;
+    std::fs::write(&path, &bytes[..planes]).unwrap();
+    let reader = opened(&path);
+    assert_eq!(reader.info().scenes[0].shape().extents()[3..], [20, 30, 1]);
+    assert!(!reader.info().warnings.is_empty());
+}

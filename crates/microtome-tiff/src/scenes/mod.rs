@@ -8,12 +8,15 @@ mod build;
 mod fit;
 mod hamamatsu;
 mod imagej;
+mod metamorph;
 mod ome;
 mod ome_files;
 mod ome_planes;
 mod plain;
 mod shaped;
 mod slide;
+mod zeiss;
+mod zeiss_strips;
 
 use microtome_array::{Axis, PixelType};
 use microtome_io::{Channel, PixelSize, Position, Quantity, ReadError, Well};
@@ -103,6 +106,12 @@ fn maker(set: &mut Set, text: &str) -> Option<(&'static str, Vec<Draft>)> {
     }
     if text.starts_with("Aperio ") {
         return found("Aperio SVS", aperio::arrange(set, text));
+    }
+    if set.first.has(zeiss::LSM) {
+        return found("Zeiss LSM", zeiss::arrange(set));
+    }
+    if set.first.has(metamorph::UIC2) {
+        return found("MetaMorph STK", metamorph::arrange(set));
     }
     None
 }
