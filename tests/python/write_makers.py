@@ -215,6 +215,30 @@ def stk(path, *, distance=(2, 1), times=True, unit=b"um"):
         patch(path, place, "HHII", *value)
 
 
+def fluoview(path):
+    """An image of Fluoview: ten dimensions in its header, fastest first."""
+    header = bytearray(1454)
+    header[3:8] = b"cells"
+    known = [(b"X", 12, 0.25, b"um"), (b"Y", 10, 0.25, b"um"), (b"Z", 4, 1.5, b"um"), (b"T", 3, 0.5, b"s"), (b"Ch", 2, 1, b"")]
+    for n, (name, size, step, unit) in enumerate(known + [(b"", 1, 0, b"")] * 5):
+        struct.pack_into("<16sidd64s", header, 284 + 100 * n, name, size, 0, step, unit)
+    extra = [(34361, "B", len(header), bytes(header), True), (34362, "d", 8, (0.0,) * 8, True)]
+    stack = planes(2, 3, 4, 10, 12)  # C T Z
+    with tifffile.TiffWriter(path, byteorder="<") as tif:
+        for page in stack.reshape(-1, 10, 12):
+            tif.write(page, photometric="minisblack", metadata=None, extratags=extra)
+
+
+def scanimage(path, *, frames=3, slices=2):
+    """Twelve pages of ScanImage: two of four channels, frames and slices as its settings say."""
+    lines = ["SI.VERSION_MAJOR = 2023", "SI.hChannels.channelName = {'red';'a';'far';'b'}", "SI.hChannels.channelSave = [1;3]"]
+    lines += [f"SI.hStackManager.framesPerSlice = {frames}", f"SI.hStackManager.numSlices = {slices}"]
+    lines += ["SI.hStackManager.stackZStepSize = 2.5", "SI.hRoiManager.scanFrameRate = 10", "SI.hRoiManager.scanVolumeRate = 2"]
+    with tifffile.TiffWriter(path, byteorder="<", bigtiff=True) as tif:
+        for page in planes(12, 10, 12, dtype="uint16"):
+            tif.write(page, photometric="minisblack", metadata=None, software="\n".join(lines))
+
+
 FILES = {
     "colours.tif": (imagej_colours, {}),
     "slide.svs": (svs, {}),
@@ -226,6 +250,8 @@ FILES = {
     "lzw.lsm": (lambda path: lsm(path, (3, 2, 2, 40, 50), compression="lzw"), {"series": 1}),
     "far.lsm": (lambda path: lsm(path, (3, 2, 2, 12, 16), far=True), {"series": 1}),
     "slices.stk": (stk, {}),
+    "fluoview.tif": (fluoview, {}),
+    "scanimage.tif": (scanimage, {"order": ("ZTC", (2, 3, 2))}),
     "frames.stk": (lambda path: stk(path, distance=(0, 1)), {}),
     "waves.stk": (lambda path: stk(path, distance=(0, 1), times=False), {}),
 }
@@ -252,6 +278,7 @@ def main():
     folder = Path(sys.argv[1])
     if sys.argv[2:] == ["big"]:
         imagej_big(folder / "big.tif")
+        scanimage(folder / "volumes.tif", frames=1)
         lsm(folder / "positions.lsm", (2, 3, 2, 12, 16), positions=2)
         return
     entries = []

@@ -22,7 +22,7 @@ pub(crate) struct Cut {
 /// Cuts a stream (offset and bytes), of which `head` is what lies before the first unit.
 pub(crate) fn cut(tags: &Tags, head: &[u8], low: &[u64], high: &[u64], (start, bytes): (u64, u64)) -> Option<Cut> {
     let header = ScanHeader::find(head)?;
-    let width = header.unit[0].checked_mul(header.interval).filter(|&w| w <= u64::from(u16::MAX))?;
+    let width = header.unit[0].checked_mul(header.interval).filter(|&w| u16::try_from(w).is_ok())?;
     let tile = (width, header.unit[1]);
     let units = tags.width.div_ceil(header.unit[0]);
     let count = units.checked_mul(tags.height.div_ceil(tile.1))? / header.interval;

@@ -265,6 +265,9 @@ impl Walker<'_> {
 
     fn entry(&mut self, entry: &Entry, number: u32, in_chain: bool) -> Result<(), ReadError> {
         match Tag::from_u16_exhaustive(entry.tag) {
+            NDPI_LENS | NDPI_RESTARTS | NDPI_RESTARTS_HIGH if self.header.is_ndpi() => {
+                self.ndpi(entry, number, in_chain)
+            }
             Tag::StripOffsets | Tag::TileOffsets => {
                 let mut list = std::mem::take(&mut self.page.offsets);
                 let read = self.values(entry, &mut list);
@@ -294,19 +297,6 @@ impl Walker<'_> {
                 self.page.values = values;
                 read
             }
-            NDPI_LENS if in_chain && self.header.is_ndpi() => {
-                let lens = f32::from_bits(entry.bits(&self.header));
-                self.headers.notes.lenses.push((number, lens));
-                Ok(())
-            }
-            NDPI_RESTARTS | NDPI_RESTARTS_HIGH if self.header.is_ndpi() => {
-                let low = Tag::from_u16_exhaustive(entry.tag) == NDPI_RESTARTS;
-                let list = if low { &mut self.page.restarts } else { &mut self.page.restarts_high };
-                let mut list = std::mem::take(list);
-                let read = self.values(entry, &mut list);
-                *(if low { &mut self.page.restarts } else { &mut self.page.restarts_high }) = list;
-                read
-            }
             Tag::ImageDescription if in_chain => self.description(entry, number),
             Tag::XResolution if in_chain && number == 0 => self.resolution(entry, 0),
             Tag::YResolution if in_chain && number == 0 => self.resolution(entry, 1),
@@ -317,9 +307,7 @@ impl Walker<'_> {
             tag if wants(tag) => {
                 let mut values = std::mem::take(&mut self.page.values);
                 let read = self.values(entry, &mut values);
-                if tag == Tag::BitsPerSample && entry.count == 2 && values.len() == 2 && values[0] != values[1] {
-                    self.bits_apart(entry, &mut values);
-                }
+                self.bits_apart(tag, entry, &mut values);
                 self.page.set(tag, &values);
                 self.page.values = values;
                 read
@@ -330,6 +318,21 @@ impl Walker<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Reads a tag that only NDPI has.
+    fn ndpi(&mut self, entry: &Entry, number: u32, in_chain: bool) -> Result<(), ReadError> {
+        let tag = Tag::from_u16_exhaustive(entry.tag);
+        if tag == NDPI_LENS {
+            if in_chain {
+                self.headers.notes.lenses.push((number, f32::from_bits(entry.bits(&self.header))));
+            }
+            return Ok(());
+        }
+        let mut list = Vec::new();
+        self.values(entry, &mut list)?;
+        *(if tag == NDPI_RESTARTS { &mut self.page.restarts } else { &mut self.page.restarts_high }) = list;
+        Ok(())
     }
 
     /// Reads the integers of an entry.
@@ -348,7 +351,10 @@ impl Walker<'_> {
 
     /// Two numbers of bits that differ are the offset of two that do not: the writer of LSM stores them apart, though they
     /// would fit the entry.
-    fn bits_apart(&mut self, entry: &Entry, values: &mut Vec<u64>) {
+    fn bits_apart(&mut self, tag: Tag, entry: &Entry, values: &mut Vec<u64>) {
+        if tag != Tag::BitsPerSample || values.len() != 2 || values[0] == values[1] {
+            return;
+        }
         let header = self.header;
         let at = u64::from(entry.bits(&header));
         let Ok(stored) = self.window.get(at, 4, "the bits of samples") else { return };

@@ -233,3 +233,35 @@ fn a_stack_of_metamorph_that_was_cut_off_is_shown_as_far_as_it_goes() {
     assert_eq!(reader.info().scenes[0].shape().extents()[3..], [20, 30, 1]);
     assert!(!reader.info().warnings.is_empty());
 }
+
+#[test]
+fn an_image_of_fluoview_has_the_steps_and_the_name_of_its_header() {
+    let Some(path) = written("fluoview.tif") else { return };
+    let reader = opened(&path);
+    let scene = &reader.info().scenes[0];
+    assert_eq!((reader.info().format.as_str(), scene.shape().extents()), ("Olympus Fluoview", [3, 2, 4, 10, 12, 1]));
+    let size = &scene.pixel_size;
+    assert_eq!((size.z, size.y, size.x, scene.name.as_str()), (Some(1.5), Some(0.25), Some(0.25), "cells"));
+    let increment = scene.time_increment.as_ref().unwrap();
+    assert_eq!((increment.value, increment.unit.as_str()), (0.5, "second"));
+}
+
+#[test]
+fn frames_and_slices_of_scanimage_come_from_its_settings() {
+    let Some(path) = written("scanimage.tif") else { return };
+    let reader = opened(&path);
+    let scene = &reader.info().scenes[0];
+    assert_eq!((reader.info().format.as_str(), scene.shape().extents()), ("ScanImage TIFF", [3, 2, 2, 10, 12, 1]));
+    let names: Vec<_> = scene.channels.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!((names, scene.pixel_size.z), (vec!["red", "far"], Some(2.5)));
+    assert_eq!(scene.time_increment.as_ref().map(|t| t.value), Some(0.1));
+}
+
+#[test]
+fn volumes_of_scanimage_are_frames() {
+    let Some(dir) = write(&["big"]) else { return };
+    let scene = &opened(&dir.path().join("volumes.tif")).info().scenes[0].clone();
+    // tifffile takes all slices of all volumes as one stack, of 6.
+    assert_eq!((scene.shape().extents(), scene.pixel_size.z), ([3, 2, 2, 10, 12, 1], Some(2.5)));
+    assert_eq!(scene.time_increment.as_ref().map(|t| t.value), Some(0.5));
+}

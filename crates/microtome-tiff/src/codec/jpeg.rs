@@ -41,7 +41,8 @@ fn accepts(tags: &Tags) -> Result<(), Refusal> {
 
 fn decode(chunk: &Chunk<'_>, encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
     let tables = chunk.tags.tables.as_deref();
-    let joined = if chunk.tags.restarts { close(tables.unwrap_or_default(), encoded) } else { join(tables, encoded) };
+    let joined =
+        if chunk.tags.restarts { Some(close(tables.unwrap_or_default(), encoded)) } else { join(tables, encoded) };
     let stream = joined.as_deref().unwrap_or(encoded);
     let frame = Frame::find(stream).map_err(Fault::Bad)?;
     frame.check()?;

@@ -91,9 +91,9 @@ pub(super) fn join(tables: Option<&[u8]>, stream: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A whole stream from its header and what lies between two restart markers.
-pub(super) fn close(header: &[u8], scan: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn close(header: &[u8], scan: &[u8]) -> Vec<u8> {
     let end = matches!(scan, [.., 0xff, 0xd0..=0xd7 | 0xd9]).then(|| scan.len() - 2);
-    Some([header, &scan[..end.unwrap_or(scan.len())], &[0xff, 0xd9]].concat())
+    [header, &scan[..end.unwrap_or(scan.len())], &[0xff, 0xd9]].concat()
 }
 
 /// The header of a stream up to its scan, as [`crate::restarts`] needs it.

@@ -29,7 +29,7 @@ pub(super) fn arrange(set: &mut Set, text: &str) -> Option<Vec<Draft>> {
     }
     set.warnings.append(&mut skipped);
     let mut draft = slide.draft(set)?;
-    draft.name = "Baseline".to_owned();
+    "Baseline".clone_into(&mut draft.name);
     let size = setting(text, "MPP").and_then(|v| v.parse().ok());
     draft.pixel_size = micrometers([None, size, size]);
     if let Some(magnification) = setting(text, "AppMag") {

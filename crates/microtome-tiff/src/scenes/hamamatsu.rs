@@ -27,7 +27,7 @@ pub(super) fn arrange(set: &mut Set) -> Option<Vec<Draft>> {
     }
     set.warnings.append(&mut skipped);
     let mut draft = slide.draft(set)?;
-    draft.name = "Baseline".to_owned();
+    "Baseline".clone_into(&mut draft.name);
     draft.pixel_size = pixel_size(set);
     if let Some(lens) = lens(0).filter(|lens| *lens > 0.0) {
         set.told.push(format!("the magnification of the objective ({lens})"));

@@ -1,4 +1,4 @@
-//! MetaMorph STK: all planes follow the only page, and the tags UIC1 to UIC4 say what they are.
+//! `MetaMorph` STK: all planes follow the only page, and the tags UIC1 to UIC4 say what they are.
 
 use microtome_array::Axis;
 use microtome_io::ome::length_unit;

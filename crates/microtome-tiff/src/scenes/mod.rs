@@ -6,6 +6,7 @@
 mod aperio;
 mod build;
 mod fit;
+mod fluoview;
 mod hamamatsu;
 mod imagej;
 mod metamorph;
@@ -13,6 +14,7 @@ mod ome;
 mod ome_files;
 mod ome_planes;
 mod plain;
+mod scanimage;
 mod shaped;
 mod slide;
 mod zeiss;
@@ -112,6 +114,12 @@ fn maker(set: &mut Set, text: &str) -> Option<(&'static str, Vec<Draft>)> {
     }
     if set.first.has(metamorph::UIC2) {
         return found("MetaMorph STK", metamorph::arrange(set));
+    }
+    if set.first.has(fluoview::HEADER) {
+        return found("Olympus Fluoview", fluoview::arrange(set));
+    }
+    if let Some(settings) = scanimage::settings(set, text) {
+        return found("ScanImage TIFF", scanimage::arrange(set, &settings));
     }
     None
 }

@@ -53,6 +53,6 @@ impl Slide {
 /// A picture beside the slide: one page, one scene.
 pub(super) fn picture(page: u32, name: &str) -> Draft {
     let mut draft = Draft::new([1, 1, 1], vec![PlaneRef::new(0, page)]);
-    draft.name = name.to_owned();
+    name.clone_into(&mut draft.name);
     draft
 }
