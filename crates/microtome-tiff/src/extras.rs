@@ -56,6 +56,7 @@ pub(crate) fn extras(set: &Set, description: Option<&str>) -> Vec<String> {
         let new = phrase.filter(|phrase| !found.iter().any(|f| f == phrase));
         found.extend(new.map(str::to_owned));
     }
+    found.extend(set.told.iter().cloned());
     found.extend(description.and_then(of_description));
     found
 }

@@ -10,9 +10,16 @@ pub(crate) struct Header {
     pub(crate) big_endian: bool,
     /// Whether this is `BigTIFF`.
     big: bool,
+    /// Whether this is NDPI: a classic TIFF, but for the upper halves of offsets, which follow the entries of a table.
+    ndpi: bool,
     /// Offset of the first IFD.
     pub(crate) first: u64,
 }
+
+/// The tag that every page of NDPI has.
+const NDPI: u16 = 65420;
+/// An integer of 64 bits.
+const LONG8: u16 = 16;
 
 /// Whether bytes start as a TIFF file does, classic or `BigTIFF`, in either byte order. Eight bytes are enough.
 ///
@@ -46,7 +53,7 @@ impl Header {
             return refuse(format!("its first bytes are {:02x?}, not those of a TIFF", &bytes[..len.min(8)]));
         }
         let big_endian = bytes[0] == b'M';
-        let mut header = Header { big_endian, big: bytes[2].max(bytes[3]) == 43, first: 0 };
+        let mut header = Header { big_endian, big: bytes[2].max(bytes[3]) == 43, ndpi: false, first: 0 };
         if len < header.len() {
             return refuse(format!("it has {len} bytes, a TIFF header has {}", header.len()));
         }
@@ -57,8 +64,35 @@ impl Header {
             header.first = header.u64(&bytes[8..]);
         } else {
             header.first = u64::from(header.u32(&bytes[4..]));
+            if let Some(first) = header.ndpi_start(&bytes, window)? {
+                (header.ndpi, header.first) = (true, first);
+            }
         }
         Ok(header)
+    }
+
+    /// The first table, at an offset of 64 bits, if it has the tag that all files of NDPI have.
+    fn ndpi_start(&self, bytes: &[u8], window: &mut Window<'_>) -> Result<Option<u64>, ReadError> {
+        if self.big_endian || bytes.len() < 12 {
+            return Ok(None);
+        }
+        let first = self.u64(&bytes[4..]);
+        let size = window.file().size();
+        if first.checked_add(2).is_none_or(|end| end > size) {
+            return Ok(None);
+        }
+        let count = u64::from(self.u16(window.get(first, 2, "the tag table")?));
+        let table = count * self.entry_size() as u64;
+        if first + 2 + table > size {
+            return Ok(None);
+        }
+        let entries = window.get(first + 2, table as usize, "the tag table")?;
+        Ok(entries.chunks_exact(self.entry_size()).any(|entry| self.u16(entry) == NDPI).then_some(first))
+    }
+
+    /// Whether this is NDPI.
+    pub(crate) fn is_ndpi(&self) -> bool {
+        self.ndpi
     }
 
     /// Bytes of the header.
@@ -87,8 +121,11 @@ impl Header {
         Ok(if self.big { self.u64(bytes) } else { u64::from(self.u16(bytes)) })
     }
 
-    /// Bytes of the entries of an IFD and the offset that follows them.
+    /// Bytes of the entries of an IFD and of what follows them: the offset of the next, and upper halves of offsets.
     pub(crate) fn ifd_bytes(&self, count: u64) -> u64 {
+        if self.ndpi {
+            return count.saturating_mul(16).saturating_add(8);
+        }
         count.saturating_mul(self.entry_size() as u64).saturating_add(self.offset_size() as u64)
     }
 
@@ -99,7 +136,15 @@ impl Header {
         let at = if self.big { 12 } else { 8 };
         value[..self.offset_size()].copy_from_slice(&bytes[at..at + self.offset_size()]);
         let count = if self.big { self.u64(&bytes[4..]) } else { u64::from(self.u32(&bytes[4..])) };
-        Entry { tag: self.u16(bytes), kind: self.u16(&bytes[2..]), count, value }
+        let mut kind = self.u16(&bytes[2..]);
+        if self.ndpi {
+            let entries = (ifd.len() - 8) / 16;
+            value[4..].copy_from_slice(&ifd[entries * 12 + 8 + n as usize * 4..][..4]);
+            if count == 1 && matches!(kind, 4 | 9 | 13) && value[4..] != [0; 4] {
+                kind = LONG8;
+            }
+        }
+        Entry { tag: self.u16(bytes), kind, count, value }
     }
 
     /// Offset and length of the value of the `n`th entry of a table whose entries begin at an offset: in the entry itself where
@@ -112,7 +157,8 @@ impl Header {
 
     /// Offset of the next IFD, 0 for none.
     pub(crate) fn next(&self, ifd: &[u8], count: u64) -> u64 {
-        self.word(&ifd[count as usize * self.entry_size()..])
+        let bytes = &ifd[count as usize * self.entry_size()..];
+        if self.ndpi { self.u64(bytes) } else { self.word(bytes) }
     }
 
     /// Appends the integers stored in `bytes`.
@@ -165,7 +211,8 @@ impl Entry {
 
     /// The value where it fits the entry itself.
     pub(crate) fn inline_bytes(&self, header: &Header, bytes: usize) -> Option<&[u8]> {
-        if bytes <= header.offset_size() { Some(&self.value[..bytes]) } else { None }
+        let patched = header.ndpi && self.kind == LONG8 && self.count == 1;
+        if bytes <= header.offset_size() || patched { Some(&self.value[..bytes]) } else { None }
     }
 
     /// The first integer of a value that fits the entry, else 0.
@@ -176,8 +223,13 @@ impl Entry {
         out.first().copied().unwrap_or(0)
     }
 
+    /// The first four bytes of a value that fits the entry.
+    pub(crate) fn bits(&self, header: &Header) -> u32 {
+        header.u32(&self.value)
+    }
+
     /// Where the value lies when it does not fit the entry.
     pub(crate) fn offset(&self, header: &Header) -> u64 {
-        header.word(&self.value)
+        if header.ndpi { header.u64(&self.value) } else { header.word(&self.value) }
     }
 }

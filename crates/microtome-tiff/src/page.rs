@@ -39,6 +39,8 @@ pub(crate) struct Tags {
     pub(crate) lerc: u64,
     /// Tables of JPEG that strips share (tag 347).
     pub(crate) tables: Option<Arc<[u8]>>,
+    /// Whether strips and tiles are parts of one stream of JPEG between restart markers, whose header is in `tables`.
+    pub(crate) restarts: bool,
     /// All reds, then all greens, then all blues of a palette (tag 320); kept of the first pages alone.
     pub(crate) colours: Option<Arc<[u16]>>,
 }
@@ -65,6 +67,7 @@ impl Default for Tags {
             t4_options: 0,
             lerc: 0,
             tables: None,
+            restarts: false,
             colours: None,
         }
     }

@@ -8,6 +8,7 @@ use microtome_io::{Limits, ReadError};
 
 use crate::file::SourceFile;
 use crate::index::PageIndex;
+use crate::notes::PageNotes;
 use crate::page::Layout;
 use crate::walk::{FirstPage, Headers, walk};
 
@@ -62,20 +63,23 @@ pub(crate) struct Set {
     pub(crate) warnings: Vec<String>,
     pub(crate) first: FirstPage,
     pub(crate) later: Vec<(u32, String)>,
+    pub(crate) notes: PageNotes,
+    /// Phrases about what was understood of the metadata, and has no place in an output.
+    pub(crate) told: Vec<String>,
     pub(crate) limits: Limits,
 }
 
 impl Set {
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Set, ReadError> {
         let source = SourceFile::open(path)?;
-        let Headers { index, first, later, warnings } = walk(&source, limits)?;
+        let Headers { index, first, later, notes, warnings } = walk(&source, limits)?;
         if index.chain() == 0 {
             let why = "it has the header of a TIFF and no page".to_owned();
             return Err(ReadError::NotAnImage { path: path.to_owned(), why });
         }
         let (companions, missing, absent) = (Vec::new(), Vec::new(), Vec::new());
         let files = vec![TiffFile { source, index }];
-        Ok(Set { files, companions, missing, absent, warnings, first, later, limits: *limits })
+        Ok(Set { files, companions, missing, absent, warnings, first, later, notes, told: Vec::new(), limits: *limits })
     }
 
     /// The file the image was opened by.

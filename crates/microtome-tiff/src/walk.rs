@@ -11,15 +11,19 @@ use tiff::tags::Tag;
 use crate::file::{SourceFile, Window};
 use crate::header::{Entry, Header};
 use crate::index::PageIndex;
+use crate::notes::{PageNotes, Stored};
 use crate::page::Tags;
+use crate::restarts;
 
 /// What is read of a file when it is opened.
 #[derive(Debug, Default)]
 pub(crate) struct Headers {
     pub(crate) index: PageIndex,
     pub(crate) first: FirstPage,
-    /// `ImageDescription`s of later pages, where the first one says that there may be several series.
+    /// `ImageDescription`s of later pages, where the first one says that they tell of series or scenes.
     pub(crate) later: Vec<(u32, String)>,
+    /// What private tags of single pages say.
+    pub(crate) notes: PageNotes,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -33,6 +37,24 @@ pub(crate) struct FirstPage {
     pub(crate) resolution_unit: u64,
     /// Tags that say nothing about how pixels are read.
     pub(crate) others: Vec<u16>,
+    /// All tags, with the places of their values.
+    pub(crate) table: Vec<Stored>,
+    /// Byte order of the file.
+    pub(crate) big_endian: bool,
+    /// Whether this is NDPI, with offsets of 64 bits in a classic TIFF.
+    pub(crate) ndpi: bool,
+}
+
+impl FirstPage {
+    /// Where the value of a tag lies.
+    pub(crate) fn stored(&self, tag: u16) -> Option<Stored> {
+        self.table.iter().find(|stored| stored.tag == tag).copied()
+    }
+
+    /// Whether the page has a tag.
+    pub(crate) fn has(&self, tag: u16) -> bool {
+        self.stored(tag).is_some()
+    }
 }
 
 /// Reads the headers of a file.
@@ -43,7 +65,10 @@ pub(crate) fn walk(file: &SourceFile, limits: &Limits) -> Result<Headers, ReadEr
         window,
         header,
         limits,
-        headers: Headers::default(),
+        headers: Headers {
+            first: FirstPage { big_endian: header.big_endian, ndpi: header.is_ndpi(), ..FirstPage::default() },
+            ..Headers::default()
+        },
         visited: Visited::default(),
         tag_bytes: 0,
         page: Scratch::default(),
@@ -96,6 +121,9 @@ struct Scratch {
     has_sizes: bool,
     values: Vec<u64>,
     subs: Vec<u64>,
+    /// Where parts of a stream begin that can be decoded alone: the lower and the upper 32 bits.
+    restarts: Vec<u64>,
+    restarts_high: Vec<u64>,
 }
 
 impl Walker<'_> {
@@ -163,6 +191,9 @@ impl Walker<'_> {
         self.page.start(self.header.big_endian);
         for n in 0..count {
             let entry = self.header.entry(&ifd, n);
+            if in_chain {
+                self.note(body, n, &entry, number);
+            }
             self.entry(&entry, number, in_chain).map_err(location)?;
         }
         let next = self.header.next(&ifd, count);
@@ -171,8 +202,44 @@ impl Walker<'_> {
         Ok(next)
     }
 
+    /// Keeps where values lie that one of the layouts of `scenes` may ask for.
+    fn note(&mut self, table: u64, n: u64, entry: &Entry, number: u32) {
+        let wanted = number == 0 || (entry.tag == MICRO_MANAGER && self.headers.first.has(MICRO_MANAGER));
+        let Some((offset, bytes)) = wanted.then(|| self.header.value(table, n, entry)).flatten() else { return };
+        let stored = Stored { tag: entry.tag, kind: entry.kind, count: entry.count, offset, bytes };
+        if number == 0 {
+            self.headers.first.table.push(stored);
+        }
+        if entry.tag == MICRO_MANAGER {
+            self.headers.notes.texts.push((number, stored));
+        }
+    }
+
+    /// Cuts the stream of a page of NDPI at its restart markers, so that parts of it can be decoded alone.
+    fn cut_at_restarts(&mut self) -> Result<(), ReadError> {
+        let page = &mut self.page;
+        let jpeg = page.tags.compression == 7 && page.tags.tile.0 == 0 && page.offsets.len() == 1;
+        let (Some(&start), Some(&first)) = (page.offsets.first(), page.restarts.first()) else { return Ok(()) };
+        if !jpeg || page.sizes.len() != 1 || first > restarts::MOST_HEADER {
+            return Ok(());
+        }
+        let stream = self.window.get(start, first as usize, "the header of a JPEG stream")?;
+        if let Some(cut) =
+            restarts::cut(&page.tags, stream, &page.restarts, &page.restarts_high, (start, page.sizes[0]))
+        {
+            page.tags.tile = cut.tile;
+            page.tags.tables = Some(cut.header.into());
+            page.tags.restarts = true;
+            (page.offsets, page.sizes) = (cut.offsets, cut.sizes);
+        }
+        Ok(())
+    }
+
     /// Adds the page to the index.
     fn finish(&mut self) -> Result<(), ReadError> {
+        if self.header.is_ndpi() {
+            self.cut_at_restarts()?;
+        }
         let page = &mut self.page;
         if page.tags.tile.0 == 0 {
             let rows = if page.rows_per_strip == 0 { u64::MAX } else { page.rows_per_strip };
@@ -198,6 +265,9 @@ impl Walker<'_> {
 
     fn entry(&mut self, entry: &Entry, number: u32, in_chain: bool) -> Result<(), ReadError> {
         match Tag::from_u16_exhaustive(entry.tag) {
+            NDPI_LENS | NDPI_RESTARTS | NDPI_RESTARTS_HIGH if self.header.is_ndpi() => {
+                self.ndpi(entry, number, in_chain)
+            }
             Tag::StripOffsets | Tag::TileOffsets => {
                 let mut list = std::mem::take(&mut self.page.offsets);
                 let read = self.values(entry, &mut list);
@@ -237,6 +307,7 @@ impl Walker<'_> {
             tag if wants(tag) => {
                 let mut values = std::mem::take(&mut self.page.values);
                 let read = self.values(entry, &mut values);
+                self.bits_apart(tag, entry, &mut values);
                 self.page.set(tag, &values);
                 self.page.values = values;
                 read
@@ -247,6 +318,21 @@ impl Walker<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Reads a tag that only NDPI has.
+    fn ndpi(&mut self, entry: &Entry, number: u32, in_chain: bool) -> Result<(), ReadError> {
+        let tag = Tag::from_u16_exhaustive(entry.tag);
+        if tag == NDPI_LENS {
+            if in_chain {
+                self.headers.notes.lenses.push((number, f32::from_bits(entry.bits(&self.header))));
+            }
+            return Ok(());
+        }
+        let mut list = Vec::new();
+        self.values(entry, &mut list)?;
+        *(if tag == NDPI_RESTARTS { &mut self.page.restarts } else { &mut self.page.restarts_high }) = list;
+        Ok(())
     }
 
     /// Reads the integers of an entry.
@@ -261,6 +347,22 @@ impl Walker<'_> {
         let stored = self.window.get(entry.offset(&header), bytes, "the value of a tag")?;
         header.integers(entry, stored, out);
         Ok(())
+    }
+
+    /// Two numbers of bits that differ are the offset of two that do not: the writer of LSM stores them apart, though they
+    /// would fit the entry.
+    fn bits_apart(&mut self, tag: Tag, entry: &Entry, values: &mut Vec<u64>) {
+        if tag != Tag::BitsPerSample || values.len() != 2 || values[0] == values[1] {
+            return;
+        }
+        let header = self.header;
+        let at = u64::from(entry.bits(&header));
+        let Ok(stored) = self.window.get(at, 4, "the bits of samples") else { return };
+        let mut apart = Vec::new();
+        header.integers(entry, stored, &mut apart);
+        if entry.kind == 3 && apart.len() == 2 && apart[0] == apart[1] && (1..=64).contains(&apart[0]) {
+            *values = apart;
+        }
     }
 
     /// Bytes of a value, checked against the limits; `None` for types that are not known.
@@ -289,10 +391,10 @@ impl Walker<'_> {
     }
 
     fn description(&mut self, entry: &Entry, number: u32) -> Result<(), ReadError> {
-        let shaped = |text: &Option<String>| text.as_ref().is_some_and(|t| t.starts_with("{\"shape\""));
-        if number > 0 && !shaped(&self.headers.first.description) {
+        let first = self.headers.first.description.as_deref().unwrap_or_default();
+        let Some(prefix) = LATER.iter().find(|prefix| number == 0 || first.starts_with(**prefix)) else {
             return Ok(());
-        }
+        };
         let Some(bytes) = self.check(entry)? else { return Ok(()) };
         let header = self.header;
         let stored = match entry.inline_bytes(&header, bytes) {
@@ -302,7 +404,7 @@ impl Walker<'_> {
         let text = String::from_utf8_lossy(stored).trim_end_matches('\0').to_owned();
         if number == 0 {
             self.headers.first.description = Some(text);
-        } else if text.starts_with("{\"shape\"") {
+        } else if text.starts_with(prefix) {
             self.headers.later.push((number, text));
         }
         Ok(())
@@ -339,6 +441,8 @@ impl Scratch {
         self.offsets.clear();
         self.sizes.clear();
         self.subs.clear();
+        self.restarts.clear();
+        self.restarts_high.clear();
     }
 
     fn set(&mut self, tag: Tag, values: &[u64]) {
@@ -384,6 +488,14 @@ const IMAGE_DEPTH: Tag = Tag::Unknown(32997);
 const T4_OPTIONS: Tag = Tag::Unknown(292);
 /// The version of LERC, and the compression around it.
 const LERC_PARAMETERS: Tag = Tag::Unknown(50674);
+/// Metadata of a page as Micro-Manager writes them.
+const MICRO_MANAGER: u16 = 51123;
+/// The magnification of a page of NDPI, or what it is instead.
+const NDPI_LENS: Tag = Tag::Unknown(65421);
+const NDPI_RESTARTS: Tag = Tag::Unknown(65426);
+const NDPI_RESTARTS_HIGH: Tag = Tag::Unknown(65432);
+/// How descriptions begin of which every page has its own: those of tifffile's series, and of Aperio's slides.
+const LATER: [&str; 2] = ["{\"shape\"", "Aperio "];
 /// Most bytes of shared tables of JPEG: four of each kind take some 2,000.
 const MOST_TABLES: u64 = 64 << 10;
 /// Values of the palette of samples of 16 bits.

@@ -5,7 +5,7 @@ use libjpeg_turbo_rs::precision::{decompress_12bit_with_limits, decompress_lossl
 use libjpeg_turbo_rs::{ColorSpace, DecodeLimits, Decoder, JpegError};
 use tiff::tags::PhotometricInterpretation;
 
-use super::jpeg_header::{Frame, join};
+use super::jpeg_header::{Frame, close, join};
 use super::{Chunk, Codec, Fault, Gives, guarded};
 use crate::page::{Refusal, Tags};
 
@@ -40,7 +40,9 @@ fn accepts(tags: &Tags) -> Result<(), Refusal> {
 }
 
 fn decode(chunk: &Chunk<'_>, encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
-    let joined = join(chunk.tags.tables.as_deref(), encoded);
+    let tables = chunk.tags.tables.as_deref();
+    let joined =
+        if chunk.tags.restarts { Some(close(tables.unwrap_or_default(), encoded)) } else { join(tables, encoded) };
     let stream = joined.as_deref().unwrap_or(encoded);
     let frame = Frame::find(stream).map_err(Fault::Bad)?;
     frame.check()?;

@@ -90,6 +90,52 @@ pub(super) fn join(tables: Option<&[u8]>, stream: &[u8]) -> Option<Vec<u8>> {
     Some([&tables[..end], own].concat())
 }
 
+/// A whole stream from its header and what lies between two restart markers.
+pub(super) fn close(header: &[u8], scan: &[u8]) -> Vec<u8> {
+    let end = matches!(scan, [.., 0xff, 0xd0..=0xd7 | 0xd9]).then(|| scan.len() - 2);
+    [header, &scan[..end.unwrap_or(scan.len())], &[0xff, 0xd9]].concat()
+}
+
+/// The header of a stream up to its scan, as [`crate::restarts`] needs it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ScanHeader {
+    /// Bytes up to the first of the scan.
+    pub(crate) length: usize,
+    /// Where the height lies, which the width follows.
+    pub(crate) size_at: usize,
+    /// Units of the scan between restart markers, and the pixels of a unit along X and Y.
+    pub(crate) interval: u64,
+    pub(crate) unit: [u64; 2],
+}
+
+impl ScanHeader {
+    /// Finds the header of a baseline stream with restart markers.
+    pub(crate) fn find(stream: &[u8]) -> Option<ScanHeader> {
+        let mut found = ScanHeader { length: 0, size_at: 0, interval: 0, unit: [0, 0] };
+        let mut rest = stream;
+        loop {
+            let segment = next(rest)?;
+            rest = segment.rest;
+            let end = stream.len() - rest.len();
+            match (segment.marker, segment.body) {
+                (0xdd, &[high, low, ..]) => found.interval = u64::from(u16::from_be_bytes([high, low])),
+                (0xc0 | 0xc1, &[_, _, _, _, _, count, ref components @ ..]) => {
+                    found.size_at = end - segment.body.len() + 1;
+                    let factors = components.chunks_exact(3).take(usize::from(count)).map(|c| c[1]);
+                    let most = factors.fold([1, 1], |[x, y], f| [x.max(f >> 4), y.max(f & 15)]);
+                    found.unit = most.map(|n| u64::from(n) * 8);
+                }
+                (0xd9, _) => return None,
+                (0xda, _) => {
+                    found.length = end;
+                    return (found.size_at > 0 && found.interval > 0).then_some(found);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,7 @@ mod zstd;
 use chunk::guarded;
 pub(crate) use chunk::{Chunk, Size};
 pub(crate) use encoder::Encoder;
+pub(crate) use jpeg_header::ScanHeader;
 
 use crate::page::{Refusal, Tags};
 

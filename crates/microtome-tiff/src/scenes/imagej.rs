@@ -46,6 +46,9 @@ pub(super) fn arrange(set: &mut Set, text: &str) -> Vec<Draft> {
     }
     let mut draft = Draft::new(size, in_order(&planes, ORDER, size));
     draft.page_order = ORDER;
+    for (channel, color) in draft.channels.iter_mut().zip(colors(set)) {
+        channel.color = Some(color);
+    }
     draft.pixel_size = pixel_size(set, &settings);
     draft.time_increment = time_increment(&settings);
     vec![draft]
@@ -67,6 +70,35 @@ impl<'a> Settings<'a> {
         self.get(key)?.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0)
     }
 }
+
+/// The brightest colour of each channel's table of colours, of the private metadata of `ImageJ`.
+///
+/// Blocks of bytes, of which a tag has the sizes; the first one lists kinds of blocks and how many there are of each.
+fn colors(set: &Set) -> Vec<String> {
+    let (Some(sizes), Some(blocks)) = (set.value(SIZES), set.value(BLOCKS)) else { return Vec::new() };
+    let Some(header) = sizes.u32(0) else { return Vec::new() };
+    let (mut at, mut block, mut found) = (header as usize, 1, Vec::new());
+    for kind in (4..header as usize).step_by(8) {
+        let (Some(name), Some(count)) = (blocks.u32(kind), blocks.u32(kind + 4)) else { break };
+        for _ in 0..count {
+            let Some(size) = sizes.u32(4 * block) else { return found };
+            if name == TABLES
+                && size == 768
+                && let Some(table) = blocks.bytes(at, 768)
+            {
+                found.push(format!("{:02X}{:02X}{:02X}", table[255], table[511], table[767]));
+            }
+            (at, block) = (at.saturating_add(size as usize), block + 1);
+        }
+    }
+    found
+}
+
+/// Tags of the private metadata: sizes of blocks, and the blocks.
+const SIZES: u16 = 50838;
+const BLOCKS: u16 = 50839;
+/// `luts` as a number.
+const TABLES: u32 = u32::from_be_bytes(*b"luts");
 
 /// How many of `images` planes the file has: as pages, or following the only page without headers of their own.
 fn available(set: &Set, images: u64) -> u64 {

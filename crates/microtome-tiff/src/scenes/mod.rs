@@ -3,13 +3,22 @@
 //! *Invariant:* pages win over metadata. Where they disagree, what is there is shown, cut where it must be, and a
 //! warning says so; a plane without a page stays in its place and reading it is an error.
 
+mod aperio;
 mod build;
+mod fit;
+mod fluoview;
+mod hamamatsu;
 mod imagej;
+mod metamorph;
 mod ome;
 mod ome_files;
 mod ome_planes;
 mod plain;
+mod scanimage;
 mod shaped;
+mod slide;
+mod zeiss;
+mod zeiss_strips;
 
 use microtome_array::{Axis, PixelType};
 use microtome_io::{Channel, PixelSize, Position, Quantity, ReadError, Well};
@@ -81,10 +90,38 @@ pub(crate) fn arrange(set: &mut Set) -> Result<Arranged, ReadError> {
         let drafts = imagej::arrange(set, &text);
         return Ok(Arranged { format: "ImageJ TIFF", drafts, ome_xml: None, description: Some(text) });
     }
+    if let Some((format, drafts)) = maker(set, &text) {
+        let description = Some(text).filter(|text| !text.is_empty());
+        return Ok(Arranged { format, drafts, ome_xml: None, description });
+    }
     let shaped = if text.starts_with("{\"shape\"") { shaped::arrange(set, &text) } else { None };
     let drafts = shaped.unwrap_or_else(|| plain::arrange(set));
     let description = Some(text).filter(|text| !text.starts_with("{\"shape\""));
     Ok(Arranged { format: "TIFF", drafts, ome_xml: None, description })
+}
+
+/// The scenes of a file of a maker of microscopes or scanners, if this is one and its metadata make sense.
+fn maker(set: &mut Set, text: &str) -> Option<(&'static str, Vec<Draft>)> {
+    let found = |format, drafts: Option<Vec<Draft>>| drafts.filter(|d| !d.is_empty()).map(|drafts| (format, drafts));
+    if set.first.ndpi {
+        return found("Hamamatsu NDPI", hamamatsu::arrange(set));
+    }
+    if text.starts_with("Aperio ") {
+        return found("Aperio SVS", aperio::arrange(set, text));
+    }
+    if set.first.has(zeiss::LSM) {
+        return found("Zeiss LSM", zeiss::arrange(set));
+    }
+    if set.first.has(metamorph::UIC2) {
+        return found("MetaMorph STK", metamorph::arrange(set));
+    }
+    if set.first.has(fluoview::HEADER) {
+        return found("Olympus Fluoview", fluoview::arrange(set));
+    }
+    if let Some(settings) = scanimage::settings(set, text) {
+        return found("ScanImage TIFF", scanimage::arrange(set, &settings));
+    }
+    None
 }
 
 /// Position of a plane in the order T, C, Z, from its number in file order (`order`, fastest first).

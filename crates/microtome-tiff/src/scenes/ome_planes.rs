@@ -79,7 +79,7 @@ fn fill(set: &mut Set, image: &OmeImage, plan: &Plan, size: [u64; 3], (count, ru
 }
 
 /// Sizes cut along the slowest axis to the first `end` planes; then along the next one if one plane of it is left.
-fn cut(plan: &Plan, end: u64) -> [u64; 3] {
+pub(super) fn cut(plan: &Plan, end: u64) -> [u64; 3] {
     let mut size = plan.size;
     for n in (0..3).rev() {
         let axis = plan.order[n].index();

@@ -9,6 +9,7 @@ use microtome_io::{ImageInfo, Limits, ReadError, Reader};
 use super::level::TiffLevel;
 use crate::file::SourceFile;
 use crate::index::PageIndex;
+use crate::notes::PageNotes;
 use crate::reader::TiffReader;
 use crate::scenes::{Draft, build};
 use crate::set::{PlaneRef, Set, TiffFile};
@@ -33,6 +34,8 @@ pub(super) fn reopen(level: &TiffLevel) -> Result<Arc<dyn Reader>, ReadError> {
         absent: Vec::new(),
         warnings: Vec::new(),
         first: FirstPage::default(),
+        notes: PageNotes::default(),
+        told: Vec::new(),
         later: Vec::new(),
         limits: Limits::default(),
     };
