@@ -152,7 +152,7 @@ fn an_output_in_a_bucket_has_the_bytes_of_one_here() {
         bucket.bench.json(&format!("convert fixtures/cells.ome.tif {here} {flags}"));
         bucket.same_as_here(&there, &here);
         assert_eq!(bucket.json(&format!("verify {} {here}", url(&there)))["equal"], true);
-        assert_eq!(bucket.left(), [PathBuf::new(); 0]);
+        assert_eq!(bucket.left(), Vec::<PathBuf>::new());
     }
     bucket.json(&format!("project fixtures/{V3} {} --axis z", url("mip.ome.zarr")));
     bucket.bench.json(&format!("project fixtures/{V3} mip.ome.zarr --axis z"));
@@ -224,5 +224,5 @@ fn killed_on_its_way_an_output_is_none_and_is_gone_on_with_to_the_same_bytes() {
     let done = bucket.json(&format!("{line} --resume"));
     assert!(done["units"]["resumed"].as_u64().unwrap() > 100, "{done}");
     bucket.same_as_here("out.ome.zarr", "here.ome.zarr");
-    assert_eq!(bucket.left(), [PathBuf::new(); 0]);
+    assert_eq!(bucket.left(), Vec::<PathBuf>::new());
 }
