@@ -8,11 +8,6 @@ use crate::error::CliError;
 
 /// The format of an output, or what would be one.
 pub(crate) fn target(output: &Path) -> Result<OutputFormat, CliError> {
-    if output.to_string_lossy().contains("://") {
-        let message = format!("{}: an output is a file or a folder here, not a URL", output.display());
-        let hint = "write it here, and copy the folder to the bucket when it is finished".to_owned();
-        return Err(CliError::Usage { message, hint: Some(hint) });
-    }
     OutputFormat::of(output).ok_or_else(|| {
         let message = format!("{}: the end of the name does not say a format", output.display());
         let hint = "end the name in .ome.zarr or .zarr for OME-Zarr, in .ome.tif, .ome.tiff, .tif or .tiff for OME-TIFF, in \
@@ -41,7 +36,5 @@ mod tests {
         for name in ["a", "a.jpg", "", "..", ".png", ".zarr", ".ome.tif", "a.zarr/b.jpg"] {
             assert!(target(Path::new(name)).is_err(), "{name}");
         }
-        let refused = target(Path::new("s3://bucket/a.ome.zarr")).unwrap_err();
-        assert!(matches!(refused, CliError::Usage { message, .. } if message.contains("not a URL")));
     }
 }
