@@ -17,10 +17,8 @@ pub(crate) struct Stored {
 /// What private tags of pages of the chain say.
 #[derive(Debug, Default)]
 pub(crate) struct PageNotes {
-    /// The lens that a page of NDPI was taken with.
+    /// The lens that a page of NDPI was taken with; pages come in order.
     pub(crate) lenses: Vec<(u32, f32)>,
-    /// The metadata of Micro-Manager.
-    pub(crate) texts: Vec<(u32, Stored)>,
 }
 
 /// Bytes of the file, read as numbers in its byte order.

@@ -191,8 +191,8 @@ impl Walker<'_> {
         self.page.start(self.header.big_endian);
         for n in 0..count {
             let entry = self.header.entry(&ifd, n);
-            if in_chain {
-                self.note(body, n, &entry, number);
+            if in_chain && number == 0 {
+                self.note(body, n, &entry);
             }
             self.entry(&entry, number, in_chain).map_err(location)?;
         }
@@ -202,16 +202,11 @@ impl Walker<'_> {
         Ok(next)
     }
 
-    /// Keeps where values lie that one of the layouts of `scenes` may ask for.
-    fn note(&mut self, table: u64, n: u64, entry: &Entry, number: u32) {
-        let wanted = number == 0 || (entry.tag == MICRO_MANAGER && self.headers.first.has(MICRO_MANAGER));
-        let Some((offset, bytes)) = wanted.then(|| self.header.value(table, n, entry)).flatten() else { return };
-        let stored = Stored { tag: entry.tag, kind: entry.kind, count: entry.count, offset, bytes };
-        if number == 0 {
+    /// Keeps where the values of the first page lie: one of the layouts of `scenes` may ask for them.
+    fn note(&mut self, table: u64, n: u64, entry: &Entry) {
+        if let Some((offset, bytes)) = self.header.value(table, n, entry) {
+            let stored = Stored { tag: entry.tag, kind: entry.kind, count: entry.count, offset, bytes };
             self.headers.first.table.push(stored);
-        }
-        if entry.tag == MICRO_MANAGER {
-            self.headers.notes.texts.push((number, stored));
         }
     }
 
@@ -488,8 +483,6 @@ const IMAGE_DEPTH: Tag = Tag::Unknown(32997);
 const T4_OPTIONS: Tag = Tag::Unknown(292);
 /// The version of LERC, and the compression around it.
 const LERC_PARAMETERS: Tag = Tag::Unknown(50674);
-/// Metadata of a page as Micro-Manager writes them.
-const MICRO_MANAGER: u16 = 51123;
 /// The magnification of a page of NDPI, or what it is instead.
 const NDPI_LENS: Tag = Tag::Unknown(65421);
 const NDPI_RESTARTS: Tag = Tag::Unknown(65426);

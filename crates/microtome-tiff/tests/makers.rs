@@ -265,3 +265,46 @@ fn volumes_of_scanimage_are_frames() {
     assert_eq!((scene.shape().extents(), scene.pixel_size.z), ([3, 2, 2, 10, 12, 1], Some(2.5)));
     assert_eq!(scene.time_increment.as_ref().map(|t| t.value), Some(0.5));
 }
+
+#[test]
+fn a_damaged_file_of_a_maker_is_an_error_or_shown_in_part() {
+    let Some(manifest) = written("manifest.json") else { return };
+    let entries: Vec<Entry> = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    let mut state = 1u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let (mut opened, mut refused) = (0, 0);
+    for entry in entries.iter().filter(|entry| !entry.file.starts_with("far")) {
+        let whole = std::fs::read(manifest.with_file_name(&entry.file)).unwrap();
+        let path = manifest.with_file_name(format!("damaged-{}", entry.file));
+        for n in 0..150 {
+            let mut bytes = whole.clone();
+            for _ in 0..=random(3) {
+                // Most of the damage goes to the tag tables, which lie at the beginning or the end.
+                let reach = if n % 3 == 0 { bytes.len() } else { bytes.len().min(1500) };
+                let at = if n % 2 == 0 { random(reach) } else { bytes.len() - 1 - random(reach) };
+                bytes[at] = [0, 1, 255, random(256) as u8][random(4)];
+            }
+            if n % 10 == 9 {
+                bytes.truncate(random(bytes.len()));
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            let Ok(reader) = open(&path, &Limits::default()) else {
+                refused += 1;
+                continue;
+            };
+            opened += 1;
+            for (scene, info) in reader.info().scenes.iter().enumerate().take(8) {
+                for level in 0..info.levels.len() {
+                    // A size that was damaged may be anything: what would be large is not asked for.
+                    if info.levels[level].shape.bytes(info.dtype) < 1 << 22 {
+                        drop(read(&reader, scene, level));
+                    }
+                }
+            }
+        }
+    }
+    assert!(opened > 500 && refused > 50, "{opened} opened, {refused} refused");
+}

@@ -23,7 +23,7 @@ pub(super) fn arrange(set: &mut Set, text: &str) -> Option<Vec<Draft>> {
         };
         let level = layout.is_tiled() && layout.tags.subfile & 1 == 0;
         if !(level && slide.take(set, page, layout)) {
-            let described = later.iter().find(|(of, _)| *of == page).map(|(_, text)| text.as_str());
+            let described = later.binary_search_by_key(&page, |(of, _)| *of).ok().map(|at| later[at].1.as_str());
             pictures.push(picture(page, name(page, layout, described.unwrap_or_default())));
         }
     }

@@ -23,12 +23,10 @@ pub(super) fn fit(set: &mut Set, said: &Said<'_>, mut planes: Vec<PlaneRef>) -> 
     let found = planes.len() as u64;
     let size = cut(&Plan { size: wanted, order: said.order, samples: 1 }, found);
     let count = size.iter().fold(1u64, |p, &n| p.saturating_mul(n));
-    if size != wanted {
-        let is = pages(planes.len());
-        let what = said.what;
+    let (what, is) = (said.what, pages(planes.len()));
+    if size != wanted || found < count {
         set.warn(format!("{what} say {wanted:?} planes (T C Z), the file has {is}; the image is cut to {size:?}"));
     } else if found > count {
-        let (what, is) = (said.what, pages(planes.len()));
         set.warn(format!("{what} say {wanted:?} planes (T C Z), the file has {is}; the rest is left out"));
     }
     // A cut image may end within its slowest axis: what is missing there is an error when it is read.

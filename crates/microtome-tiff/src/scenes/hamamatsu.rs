@@ -7,7 +7,7 @@ use crate::set::Set;
 
 pub(super) fn arrange(set: &mut Set) -> Option<Vec<Draft>> {
     let lenses = std::mem::take(&mut set.notes.lenses);
-    let lens = |page: u32| lenses.iter().find(|(of, _)| *of == page).map(|(_, lens)| *lens);
+    let lens = |page: u32| lenses.binary_search_by_key(&page, |(of, _)| *of).ok().map(|at| lenses[at].1);
     let index = &set.main().index;
     let (mut levels, mut pictures, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     for page in 0..index.chain() {

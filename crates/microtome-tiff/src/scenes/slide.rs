@@ -11,6 +11,9 @@ pub(super) struct Slide {
     levels: Vec<Vec<u32>>,
 }
 
+/// More levels than any slide has: each is looked at for each page.
+const MOST_LEVELS: usize = 64;
+
 impl Slide {
     /// Takes a page as a plane of focus of a level that is there, or as a smaller level; `false` if it is neither.
     pub(super) fn take(&mut self, set: &Set, page: u32, layout: &Layout) -> bool {
@@ -21,7 +24,7 @@ impl Slide {
             return true;
         }
         let fits = match (self.levels.first().and_then(of), self.levels.last().and_then(of)) {
-            (Some(full), Some(last)) => can_be_level(full, last, layout),
+            (Some(full), Some(last)) => self.levels.len() < MOST_LEVELS && can_be_level(full, last, layout),
             _ => self.levels.is_empty(),
         };
         if fits {

@@ -14,8 +14,9 @@ pub(super) fn planes(set: &mut Set, pages: &[u32], (positions, times): (u64, u64
     if !far && !pages.iter().any(touched) {
         return Some(pages.iter().map(|&page| PlaneRef::new(0, page)).collect());
     }
-    let samples = pages.iter().filter_map(|&p| index.layout(p)).map(|l| l.sample_planes);
-    if samples.fold(0, u64::saturating_add).saturating_add(u64::from(index.len())) > set.limits.pages {
+    let channels = pages.first().and_then(|&page| index.layout(page)).map_or(1, |l| l.sample_planes);
+    let all = channels.saturating_mul(pages.len() as u64).saturating_add(u64::from(index.len()));
+    if all > set.limits.pages {
         set.warn("the LSM file has more planes than pages are allowed; pages are shown in file order");
         return None;
     }
@@ -26,11 +27,14 @@ pub(super) fn planes(set: &mut Set, pages: &[u32], (positions, times): (u64, u64
     let mut starts: Vec<u64> = strips.iter().filter_map(|(offsets, _)| offsets.first().copied()).collect();
     starts.sort_unstable();
     let end = set.main().source.size();
+    let odd = set.reason("its page has not the samples of the first one".to_owned());
     let index = &mut set.files[0].index;
-    let mut found = Vec::new();
+    let (mut found, mut different) = (Vec::new(), 0);
     for &page in pages {
-        let Some(layout) = index.layout(page) else {
-            found.push(PlaneRef::new(0, page));
+        let Some(layout) = index.layout(page).filter(|l| l.sample_planes == channels) else {
+            // Its planes keep their places, and reading them is an error.
+            found.extend((0..channels).map(|_| odd));
+            different += 1;
             continue;
         };
         let (offsets, mut sizes) = std::mem::take(&mut strips[page as usize]);
@@ -39,12 +43,17 @@ pub(super) fn planes(set: &mut Set, pages: &[u32], (positions, times): (u64, u64
         }
         let each = (layout.across * layout.down) as usize;
         let tags = apart(layout);
-        for (offsets, sizes) in offsets.chunks(each).zip(sizes.chunks(each)) {
+        for sample in 0..channels as usize {
+            // Strips that the page does not list are missed when they are read.
+            let part = |list: &[u64]| list.iter().skip(sample * each).take(each).copied().collect::<Vec<_>>();
             found.push(PlaneRef::new(0, index.len()));
-            index.push(&tags, offsets, sizes);
+            index.push(&tags, &part(&offsets), &part(&sizes));
         }
     }
     index.shrink();
+    if different > 0 {
+        set.warn(format!("{different} pages have not the samples of the first one; reading their planes is an error"));
+    }
     Some(found)
 }
 
