@@ -18,6 +18,7 @@ mod output;
 mod reader;
 mod scratch;
 mod sink;
+pub mod standing;
 mod synthetic;
 mod threads;
 mod verification;

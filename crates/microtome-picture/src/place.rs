@@ -4,9 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use microtome_io::beside::{self, JOURNAL, entries};
-use microtome_io::disk::{found, parent, remove, rename, sync_folder};
-use microtome_io::{Standing, WriteError};
+use microtome_io::disk::{parent, remove, rename, sync_folder};
+use microtome_io::{Standing, WriteError, beside, standing};
 
 use crate::record;
 
@@ -27,37 +26,20 @@ pub(crate) struct Partial {
 impl Place {
     /// What an output of a plan begins with here. Nothing is changed.
     pub(crate) fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
-        if resume {
-            match record::read(&self.out) {
-                Some(found) if found.plan == plan => return Ok(Standing::Finished),
-                Some(_) if !self.overwrite => return Err(WriteError::OtherPlan { path: self.out.clone() }),
-                _ => {}
-            }
+        let there = resume.then(|| record::read(&self.out)).flatten().map(|record| record.plan);
+        if standing::is_finished(&self.out, there.as_deref(), plan, self.overwrite)? {
+            return Ok(Standing::Finished);
         }
-        self.check()?;
+        standing::check_file(&self.out, self.overwrite)?;
         let ours = beside::partial(&self.out, plan)?;
-        let mut standing = Standing::Fresh;
-        // A journal is one also while it is written, under the name `….journal.new`.
-        for (path, _) in entries(&self.out)?.into_iter().filter(|(_, suffix)| !suffix.contains(JOURNAL)) {
-            let same_plan = path == ours;
-            if same_plan && resume {
-                standing = Standing::Unfinished;
-            } else if !self.overwrite {
-                return Err(WriteError::Unfinished { path, same_plan });
-            }
-        }
-        Ok(standing)
+        standing::of(standing::unfinished(&self.out, &ours)?, resume, self.overwrite)
     }
 
     /// Clears what is left of other plans, and of this one unless it is gone on with.
-    pub(crate) fn begin(&self, plan: &str, standing: Standing) -> Result<Partial, WriteError> {
+    pub(crate) fn begin(&self, plan: &str, begun: Standing) -> Result<Partial, WriteError> {
         let partial = self.partial(plan)?;
-        let keeps = standing == Standing::Unfinished;
-        for (left, _) in entries(&self.out)? {
-            if !(keeps && (left == partial.file || left == partial.journal)) {
-                remove(&left)?;
-            }
-        }
+        let ours: [&Path; 2] = [&partial.file, &partial.journal];
+        standing::clear(&self.out, if begun == Standing::Unfinished { &ours } else { &[] })?;
         Ok(partial)
     }
 
@@ -68,26 +50,12 @@ impl Place {
 
     /// Gives what is whole by now its name.
     pub(crate) fn publish(&self, partial: &Partial, sync: bool) -> Result<(), WriteError> {
-        self.check()?;
+        standing::check_file(&self.out, self.overwrite)?;
         rename(&partial.file, &self.out)?;
         if sync {
             sync_folder(parent(&self.out))?;
         }
         remove(&partial.journal)
-    }
-
-    /// Refuses an output that is there, unless it may be replaced and is a file.
-    fn check(&self) -> Result<(), WriteError> {
-        let there = found(&self.out).map_err(|e| WriteError::os(&self.out, "look at", e))?;
-        let Some(there) = there else { return Ok(()) };
-        if !self.overwrite {
-            return Err(WriteError::Exists { path: self.out.clone() });
-        }
-        if there.is_dir() {
-            let why = "it is a folder, and all it holds would be removed".to_owned();
-            return Err(WriteError::NotReplaced { path: self.out.clone(), why });
-        }
-        Ok(())
     }
 }
 

@@ -5,9 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use microtome_io::beside::{self, JOURNAL, entries};
-use microtome_io::disk::{found, parent, remove, rename, sync_folder};
-use microtome_io::{Standing, WriteError};
+use microtome_io::disk::{parent, remove, rename, sync_folder};
+use microtome_io::{Standing, WriteError, beside, standing};
 
 use super::complete;
 
@@ -31,37 +30,21 @@ impl Place {
     /// What an output of a plan begins with here. Nothing is changed.
     pub(super) fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
         let ours = beside::partial(&self.out, plan)?;
-        if resume {
-            match complete::plan(&self.out) {
-                Some(found) if found == plan => return Ok(Standing::Finished),
-                Some(_) if !self.overwrite => return Err(WriteError::OtherPlan { path: self.out.clone() }),
-                _ => {}
-            }
+        let there = resume.then(|| complete::plan(&self.out)).flatten();
+        if standing::is_finished(&self.out, there.as_deref(), plan, self.overwrite)? {
+            return Ok(Standing::Finished);
         }
-        check_place(&self.out, self.overwrite)?;
-        let mut standing = Standing::Fresh;
-        // A journal is one also while it is written, under the name `….journal.new`.
-        for (path, _) in entries(&self.out)?.into_iter().filter(|(_, suffix)| !suffix.contains(JOURNAL)) {
-            let same_plan = path == ours;
-            if same_plan && resume {
-                standing = Standing::Unfinished;
-            } else if !self.overwrite {
-                return Err(WriteError::Unfinished { path, same_plan });
-            }
-        }
-        Ok(standing)
+        standing::check_file(&self.out, self.overwrite)?;
+        standing::of(standing::unfinished(&self.out, &ours)?, resume, self.overwrite)
     }
 
     /// Makes the partial folder, or takes up the one that is there.
-    pub(super) fn begin(&self, plan: &str, standing: Standing) -> Result<Partial, WriteError> {
+    pub(super) fn begin(&self, plan: &str, begun: Standing) -> Result<Partial, WriteError> {
         let (dir, journal) = (beside::partial(&self.out, plan)?, self.journal(plan)?);
         let partial = Partial { out: self.out.clone(), dir, journal, overwrite: self.overwrite };
-        let keeps = standing == Standing::Unfinished;
-        for (left, _) in entries(&self.out)? {
-            if !(keeps && (left == partial.dir || left == partial.journal)) {
-                remove(&left)?;
-            }
-        }
+        let keeps = begun == Standing::Unfinished;
+        let ours: [&Path; 2] = [&partial.dir, &partial.journal];
+        standing::clear(&self.out, if keeps { &ours } else { &[] })?;
         if !keeps {
             fs::create_dir(&partial.dir).map_err(|e| WriteError::os(&partial.dir, "create", e))?;
         }
@@ -94,7 +77,7 @@ impl Partial {
 
     /// Gives the file of the full resolution, which is the whole output by now, its name; removes the rest.
     pub(super) fn publish(&self, sync: bool) -> Result<(), WriteError> {
-        check_place(&self.out, self.overwrite)?;
+        standing::check_file(&self.out, self.overwrite)?;
         let whole = self.level(0);
         rename(&whole, &self.out)?;
         if sync {
@@ -110,18 +93,4 @@ impl Partial {
         let _ = remove(&self.dir);
         let _ = remove(&self.journal);
     }
-}
-
-/// Refuses an output that is there, unless it may be replaced and is a file.
-fn check_place(out: &Path, overwrite: bool) -> Result<(), WriteError> {
-    let found = found(out).map_err(|e| WriteError::os(out, "look at", e))?;
-    let Some(found) = found else { return Ok(()) };
-    if !overwrite {
-        return Err(WriteError::Exists { path: out.to_owned() });
-    }
-    if found.is_dir() {
-        let why = "it is a folder, and all it holds would be removed".to_owned();
-        return Err(WriteError::NotReplaced { path: out.to_owned(), why });
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use microtome_io::beside::{self, JOURNAL, entries, short, sibling};
 use microtome_io::disk::{self, parent, remove, rename, sync_folder};
-use microtome_io::{Standing, WriteError};
+use microtome_io::{Standing, WriteError, standing};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
@@ -39,28 +39,20 @@ impl Place {
     /// What an output of a plan begins with here. Nothing is changed.
     pub(super) fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
         let ours = beside::partial(&self.out, plan)?;
-        if resume {
-            match complete::any_plan(&self.out) {
-                Some(found) if found == plan => return Ok(Standing::Finished),
-                Some(_) if !self.overwrite => return Err(WriteError::OtherPlan { path: self.out.clone() }),
-                _ => {}
-            }
+        let there = resume.then(|| complete::any_plan(&self.out)).flatten();
+        if standing::is_finished(&self.out, there.as_deref(), plan, self.overwrite)? {
+            return Ok(Standing::Finished);
         }
         check_place(&self.out, self.overwrite)?;
-        let mut standing = Standing::Fresh;
-        for path in unfinished(&self.out)? {
+        let unfinished = unfinished(&self.out)?.into_iter().map(|path| {
             let same_plan = path == ours && !is_replaced(&path, plan);
-            if same_plan && resume {
-                standing = Standing::Unfinished;
-            } else if !self.overwrite {
-                return Err(WriteError::Unfinished { path, same_plan });
-            }
-        }
-        Ok(standing)
+            (path, same_plan)
+        });
+        standing::of(unfinished, resume, self.overwrite)
     }
 
     /// Makes the partial folder, or takes up the one that is there.
-    pub(super) fn begin(&self, plan: &str, standing: Standing) -> Result<(Partial, Standing), WriteError> {
+    pub(super) fn begin(&self, plan: &str, begun: Standing) -> Result<(Partial, Standing), WriteError> {
         let partial = Partial {
             out: self.out.clone(),
             dir: beside::partial(&self.out, plan)?,
@@ -68,18 +60,15 @@ impl Place {
             aside: sibling(&self.out, &format!(".replaced-{}", short(plan)))?,
             overwrite: self.overwrite,
         };
-        let keeps = standing == Standing::Unfinished;
-        for left in leftovers(&self.out)? {
-            if !(keeps && (left == partial.dir || left == partial.journal)) {
-                remove(&left)?;
-            }
-        }
+        let keeps = begun == Standing::Unfinished;
+        let ours: [&Path; 2] = [&partial.dir, &partial.journal];
+        standing::clear(&self.out, if keeps { &ours } else { &[] })?;
         if keeps {
             sweep(&partial.dir)?;
         } else {
             fs::create_dir(&partial.dir).map_err(|e| WriteError::os(&partial.dir, "create", e))?;
         }
-        Ok((partial, standing))
+        Ok((partial, begun))
     }
 
     /// Removes what a run left that was killed after its output had its name.
@@ -178,11 +167,6 @@ fn unfinished(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
     // A journal is one also while it is written, under the name `….journal.new`.
     let beside = |suffix: &str| suffix.contains(JOURNAL) || suffix.ends_with(LOCK);
     Ok(found.filter(|(_, suffix)| !beside(suffix)).map(|(path, _)| path).collect())
-}
-
-/// Every unfinished output of this name and every journal, in order.
-fn leftovers(out: &Path) -> Result<Vec<PathBuf>, WriteError> {
-    Ok(entries(out)?.into_iter().map(|(path, _)| path).collect())
 }
 
 /// Removes the files that were being written when a partial folder was left.

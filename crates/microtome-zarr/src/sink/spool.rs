@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use microtome_io::beside;
 use microtome_io::disk::remove;
-use microtome_io::{Check, Receipt, Standing, WriteError};
+use microtome_io::{Check, Receipt, Standing, WriteError, standing};
 use serde_json::{Value, json};
 
 use super::building::WholeFile;
@@ -81,11 +81,10 @@ impl Spool {
                 (false, false) => Err(WriteError::Unfinished { path: url(), same_plan }),
             };
         }
-        if resume && let Some(found) = self.complete()? {
-            match complete::plan_of(&found) {
-                Some(found) if found == plan => return Ok(Standing::Finished),
-                Some(_) if !self.overwrite => return Err(WriteError::OtherPlan { path: url() }),
-                _ => {}
+        if resume && let Some(record) = self.complete()? {
+            let there = complete::plan_of(&record);
+            if standing::is_finished(&url(), there.as_deref(), plan, self.overwrite)? {
+                return Ok(Standing::Finished);
             }
         }
         match self.bucket.list(1)?.is_empty() {
