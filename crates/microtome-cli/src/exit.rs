@@ -1,6 +1,6 @@
 //! Exit codes: what a script can tell from them, decided in one place from the error's type.
 
-use microtome::{ConnectError, GraphError, OpError, ReadError, RunError, WriteError};
+use microtome::{ConnectError, FaultKind, GraphError, OpError, ReadError, RunError, WriteError};
 
 use crate::error::CliError;
 
@@ -80,7 +80,20 @@ fn run(error: &RunError) -> u8 {
         RunError::TooManyBad { .. } | RunError::BadInput { .. } => INPUT,
         RunError::Cancelled { .. } => STOPPED,
         RunError::Kept { error, .. } => run(error),
+        RunError::Elsewhere { kind, .. } => elsewhere(*kind),
+        RunError::ClusterLost { .. } => CLUSTER,
+        RunError::Differs { .. } => DIFFERENT,
         _ => BUG,
+    }
+}
+
+fn elsewhere(kind: FaultKind) -> u8 {
+    match kind {
+        FaultKind::Input => INPUT,
+        FaultKind::Output => OUTPUT,
+        FaultKind::Refused => REFUSED,
+        FaultKind::Usage => USAGE,
+        FaultKind::Bug => BUG,
     }
 }
 

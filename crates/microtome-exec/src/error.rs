@@ -5,6 +5,8 @@ use microtome_graph::GraphError;
 use microtome_io::{ReadError, WriteError};
 use microtome_ops::OpError;
 
+use crate::errand::FaultKind;
+
 /// Why a run ended without its result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,6 +64,37 @@ pub enum RunError {
         summary: String,
         /// Why some are bad.
         reason: String,
+    },
+    /// A worker could not do its part.
+    #[error("{message} (on the worker {worker})")]
+    Elsewhere {
+        /// Its address.
+        worker: String,
+        /// What it is about.
+        kind: FaultKind,
+        /// What the worker said.
+        message: String,
+    },
+    /// The cluster is gone, or does not run what it is given.
+    #[error("the cluster was lost: {why}")]
+    ClusterLost {
+        /// What is known.
+        why: String,
+    },
+    /// A worker stored other bytes than this machine makes of the same pixels.
+    #[error(
+        "{unit} was stored by the worker {worker} as {found}, and is {expected} here; do its source, its memory or its storage \
+         have damage? Nothing was published"
+    )]
+    Differs {
+        /// The unit.
+        unit: String,
+        /// The worker's address.
+        worker: String,
+        /// Length and checksum of what it stored.
+        found: String,
+        /// Length and checksum of what it should have stored.
+        expected: String,
     },
     /// The threads could not be started.
     #[error("cannot start {threads} threads: {why}; give a smaller --threads")]

@@ -5,6 +5,7 @@
 //!
 //! *Invariant:* a panic or an error in a task ends its window, never the process; buffers go back on every path.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use microtome_array::BufferPool;
@@ -32,20 +33,35 @@ pub(crate) enum Target<'a> {
     Collect(&'a MemorySink),
 }
 
+/// What is run: groups of a stage, admitted.
+#[derive(Clone, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) stage: &'a Stage,
+    pub(crate) groups: Range<u64>,
+    pub(crate) admission: &'a Admission,
+}
+
+impl<'a> Part<'a> {
+    /// All of a stage.
+    pub(crate) fn whole(stage: &'a Stage, admission: &'a Admission) -> Part<'a> {
+        Part { stage, groups: 0..stage.groups().count(), admission }
+    }
+}
+
 /// What a run leaves to report.
 pub(crate) struct Done {
     pub(crate) windows: u64,
     pub(crate) peak: u64,
 }
 
-/// Runs a stage.
+/// Runs some groups of a stage.
 pub(crate) fn run(
-    stage: &Stage,
+    part: &Part<'_>,
     target: &Target<'_>,
-    admission: &Admission,
     quarantine: &Quarantine,
     options: &RunOptions,
 ) -> Result<Done, RunError> {
+    let Part { stage, ref groups, admission } = *part;
     let threads = options.threads.max(1);
     if threads > MOST_THREADS {
         return Err(RunError::Threads { threads, why: format!("at most {MOST_THREADS} are started") });
@@ -55,7 +71,7 @@ pub(crate) fn run(
         .thread_name(|n| format!("microtome-{n}"))
         .build()
         .map_err(|e| RunError::Threads { threads, why: e.to_string() })?;
-    let groups = stage.groups().count();
+    let (first_group, groups) = (groups.start, groups.end.saturating_sub(groups.start));
     // Windows of one group let what groups share be freed soon, and let the others run meanwhile.
     let window = if stage.is_sharing() { 1 } else { options.window_groups(groups) };
     let setup = Setup {
@@ -77,6 +93,7 @@ pub(crate) fn run(
         buffers: BufferPool::new(options.memory),
         shared: SharedValues::default(),
         sampling: Sampling::of(stage),
+        first_group,
         scheduler: Mutex::new(Scheduler::new(setup)),
         failure: Mutex::new(None),
         windows: Mutex::new(0),
@@ -99,6 +116,8 @@ pub(crate) struct Run<'a> {
     pub(crate) shared: SharedValues,
     /// Which tasks are traced.
     pub(crate) sampling: Sampling,
+    /// The group that is the scheduler's first.
+    first_group: u64,
     scheduler: Mutex<Scheduler>,
     failure: Mutex<Option<RunError>>,
     windows: Mutex<u64>,
@@ -119,7 +138,8 @@ impl Run<'_> {
     fn drive<'scope>(&'scope self, scope: &Scope<'scope>, first: Job) {
         let mut next = Some(first);
         while let Some(job) = next {
-            let event = match self.window(&job.window) {
+            let window = self.first_group + job.window.start..self.first_group + job.window.end;
+            let event = match self.window(&window) {
                 Ok(()) => {
                     *self.windows.lock().unwrap_or_else(PoisonError::into_inner) += 1;
                     Event::Finished(job.ticket)

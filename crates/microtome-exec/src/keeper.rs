@@ -41,6 +41,12 @@ pub(crate) trait Record: Sync {
     /// Any, once the keeper has failed: the keeper tells the reason itself.
     fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError>;
 
+    /// What is known of a unit that is settled.
+    fn stored(&self, array: usize, unit: u64) -> StoredUnit {
+        let _ = (array, unit);
+        StoredUnit::default()
+    }
+
     /// Waits until every unit that was handed over is settled: what must come before an array is read back.
     ///
     /// # Errors
@@ -228,6 +234,11 @@ impl Record for Keeper<'_> {
 
     fn is_finished(&self, array: usize, unit: u64) -> bool {
         self.resumed.get(array).and_then(|units| units.get(unit as usize)).copied().unwrap_or(false)
+    }
+
+    fn stored(&self, array: usize, unit: u64) -> StoredUnit {
+        let state = self.state();
+        state.units.get(array).and_then(|units| units.get(unit as usize)).copied().unwrap_or_default()
     }
 
     fn finished(&self, array: usize, receipt: &Receipt) -> Result<(), RunError> {

@@ -9,6 +9,9 @@
 
 mod advice;
 mod counters;
+mod elsewhere;
+mod errand;
+mod errand_run;
 mod error;
 mod evaluate;
 mod executor;
@@ -34,13 +37,15 @@ mod watch;
 mod window;
 
 pub use counters::{Counters, Snapshot};
+pub use elsewhere::{Elsewhere, Take};
+pub use errand::{Brought, Counted, Errand, ErrandPass, Fault, FaultKind, Without};
 pub use error::RunError;
 pub use explain::{AtOnce, Explanation, LayerReason, MemoryReason, PassReason};
 pub use intermediate::Intermediate;
 pub use lock::Lock;
-pub use options::{CancelToken, Intermediates, MOST_THREADS, Resume, RunOptions, default_memory};
+pub use options::{CancelToken, Intermediates, MOST_THREADS, OnCluster, Resume, RunOptions, default_memory};
 pub use passes::{Pass, PassLimit};
 pub use plan::Plan;
-pub use quarantine::{BadPlane, BadPlanes, MostBad, OnError};
+pub use quarantine::{BadPlane, BadPlanes, FoundBad, MostBad, OnError};
 pub use report::RunReport;
 pub use scheduler::{Command, End, Event, Job, Scheduler, Setup, Ticket, Window};

@@ -1,6 +1,7 @@
 //! How to run: threads, memory, stopping, what is done about what goes wrong. Of all this [`BadPlanes`] alone changes a
 //! result, and so is part of the plan's hash.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,6 +35,17 @@ pub struct RunOptions {
     /// Whether pixels may be stored for a while between two passes, in a file beside the output, where memory does not hold
     /// what is needed again and reading it again would cost more.
     pub intermediate: Intermediates,
+    /// What is of runs on a cluster alone.
+    pub cluster: OnCluster,
+}
+
+/// What is of runs on a cluster alone. It changes no result.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OnCluster {
+    /// The part of all write units, 0 to 1, that is made again here to see whether workers store the right bytes.
+    pub check: f64,
+    /// Paths that workers find elsewhere: how a path begins here, and there.
+    pub path_map: Vec<(PathBuf, PathBuf)>,
 }
 
 /// Whether pixels may be stored for a while on the way. It changes no result.
@@ -76,6 +88,7 @@ impl Default for RunOptions {
             on_error: OnError::default(),
             durability: Durability::default(),
             intermediate: Intermediates::default(),
+            cluster: OnCluster::default(),
         }
     }
 }

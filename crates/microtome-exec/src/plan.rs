@@ -6,11 +6,14 @@ use std::time::Instant;
 
 use microtome_array::{Axis, Pixels, format_size};
 use microtome_graph::{Admission, Estimate, Fusing, GraphError, LazyArray, Stage, StageOptions};
-use microtome_io::{MemorySink, Output, ScratchStore, Sink};
+use microtome_io::{MemorySink, Output, ScratchStore, Sink, SourceSpec};
 use microtome_ops::{Op, Summary};
 
+use crate::elsewhere::{self, Elsewhere, Sending};
+use crate::errand::{Brought, Errand};
+use crate::errand_run::{self, Errands};
 use crate::error::RunError;
-use crate::executor::{self, Target};
+use crate::executor::{self, Part, Target};
 use crate::intermediate::{self, Needed};
 use crate::keeper::Record;
 use crate::options::{Intermediates, RunOptions};
@@ -18,7 +21,8 @@ use crate::passes::{Pass, Pyramid, nearer};
 use crate::quarantine::Quarantine;
 use crate::report::RunReport;
 use crate::storing::{Storing, free_bytes};
-use crate::summarise::{self, answer_all, summarise};
+use crate::summarise::{self, answer_all, answer_all_elsewhere, summarise};
+use crate::watch::Watch;
 
 /// A lazy array with its output.
 #[derive(Debug)]
@@ -172,25 +176,81 @@ impl<'a> Plan<'a> {
     /// [`RunError`]: refused, unreadable, unwritable, cancelled. [`RunError::Kept`] where write units are kept that a run
     /// with `resume` goes on from.
     pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
+        self.run_at(None, options)
+    }
+
+    /// Runs the plan by other processes, which [`run_errand`](Plan::run_errand); lock, journal and quarantine stay here. The
+    /// bytes are those of [`run`](Plan::run), and either goes on with what the other left.
+    ///
+    /// # Errors
+    /// As [`run`](Plan::run); [`RunError::Elsewhere`], [`RunError::ClusterLost`] and [`RunError::Differs`].
+    pub fn run_elsewhere(&self, place: &dyn Elsewhere, options: &RunOptions) -> Result<RunReport, RunError> {
+        self.run_at(Some(place), options)
+    }
+
+    fn run_at(&self, place: Option<&dyn Elsewhere>, options: &RunOptions) -> Result<RunReport, RunError> {
         let Some(output) = self.output else { return self.collect(options).map(|(_, report)| report) };
         let hash = self.hash_for(options);
         let storing = Storing::begin(output, &hash, &self.stage, options)?;
         if let Some(report) = storing.finished()? {
             return Ok(report);
         }
+        let options = &place.map_or_else(|| options.clone(), |place| as_there(place, options));
         // What cannot fit is refused before anything is read.
         self.admit(options)?;
         storing.mind_space((0..output.arrays()).map(|n| output.array(n).spec().array.bytes()).sum());
         let options = &self.with_room(output, &hash, options)?;
         storing.run(|record, resumed| {
             let quarantine = self.quarantine(options);
-            let (array, mut report) = answer_all(&self.array, &quarantine, options)?;
+            let (hash, bad) = (&hash, &quarantine);
+            let asked = place.map(|place| Sending { place, hash, output, answers: &[], quarantine: bad, options });
+            let (array, answers, mut report) = match &asked {
+                Some(sending) => answer_all_elsewhere(&self.array, sending)?,
+                None => answer_all(&self.array, bad, options).map(|(array, report)| (array, Vec::new(), report))?,
+            };
             let plan = Plan::pyramid(&array, self.steps.clone(), output);
             let passes = plan.pyramid_of(output).passes(options)?;
-            let folder = intermediate::folder(output, &hash);
-            report.then(&plan.run_passes(output, passes, (record, resumed, &folder), &quarantine, options)?);
+            let folder = intermediate::folder(output, hash);
+            let run = Running { output, record, resumed, folder: &folder, quarantine: bad, options };
+            let sending = asked.map(|sending| Sending { answers: &answers, ..sending });
+            report.then(&plan.run_passes(passes, &run, sending.as_ref())?);
             Ok(report.without(quarantine))
         })
+    }
+
+    /// Runs an errand of a run of this plan that another process keeps. The output was [joined](Output::join); `into` is the
+    /// output, or one that is only looked at.
+    ///
+    /// # Errors
+    /// As [`run`](Plan::run).
+    ///
+    /// # Panics
+    /// If the plan has no output: a bug in the caller.
+    #[expect(clippy::expect_used, reason = "documented")]
+    pub fn run_errand(
+        &self,
+        errand: &Errand,
+        into: Option<&dyn Output>,
+        options: &RunOptions,
+    ) -> Result<Brought, RunError> {
+        let output = self.output.expect("errands are of plans that store");
+        let array = &errand_run::answered(&self.array, &errand.answers)?;
+        let pyramid = Pyramid { array, ..self.pyramid_of(output) };
+        let (sinks, planes) = (into.unwrap_or(output), self.planes());
+        Errands { pyramid, sinks, planes, options }.run(errand)
+    }
+
+    /// Refuses a plan whose sources no other process could open.
+    ///
+    /// # Errors
+    /// [`RunError::Write`] that says what to do.
+    pub fn check_sources(&self) -> Result<(), RunError> {
+        elsewhere::check_sources(&self.stage)
+    }
+
+    /// The sources that the plan reads, each once.
+    pub fn sources(&self) -> Vec<SourceSpec> {
+        Watch::of(&self.stage).sources()
     }
 
     /// The options, without an intermediate store if the disk has no room for it. What cannot fit is refused.
@@ -213,12 +273,11 @@ impl<'a> Plan<'a> {
 
     fn run_passes(
         &self,
-        output: &'a dyn Output,
         passes: Vec<Pass>,
-        (record, resumed, folder): (&dyn Record, u64, &Path),
-        quarantine: &Quarantine,
-        options: &RunOptions,
+        run: &Running<'a, '_>,
+        sending: Option<&Sending<'_>>,
     ) -> Result<RunReport, RunError> {
+        let Running { output, record, resumed, folder, quarantine, options } = *run;
         let pyramid = self.pyramid_of(output);
         let units: u64 = (0..output.arrays()).map(|n| output.array(n).spec().units.count()).sum();
         options.counters.planned(units.saturating_sub(resumed));
@@ -240,6 +299,11 @@ impl<'a> Plan<'a> {
             } else if let Some(source) = &start {
                 below = Some(intermediate::NUMBER);
                 pass = pyramid.planned_again(&pass, source, options)?;
+            }
+            // Levels that nobody else can read back are gone on from here.
+            if let Some(sending) = sending.filter(|_| first == 0 || output.is_shared()) {
+                report.then(&sending.store(&pass, record)?);
+                continue;
             }
             let sinks: Vec<&dyn Sink> = pass.levels.clone().map(|level| output.array(level)).collect();
             let target = Target::Store { sinks: &sinks, first, below, record };
@@ -318,10 +382,28 @@ impl<'a> Plan<'a> {
     ) -> Result<(serde_json::Value, RunReport), RunError> {
         let quarantine = Quarantine::new(options.on_error, planes(&array.stage()));
         let (array, mut report) = answer_all(array, &quarantine, options)?;
-        let (answer, rest) = summarise(&array, summary, &quarantine, options)?;
+        let (answer, rest) = summarise(&array, summary, None, &quarantine, options)?;
         report.then(&rest);
         Ok((answer, report.without(quarantine)))
     }
+}
+
+/// What the passes of a run share.
+#[derive(Clone, Copy)]
+struct Running<'a, 'r> {
+    output: &'a dyn Output,
+    record: &'r dyn Record,
+    /// Units that an earlier run finished.
+    resumed: u64,
+    /// Where pixels are stored for a while.
+    folder: &'r Path,
+    quarantine: &'r Quarantine,
+    options: &'r RunOptions,
+}
+
+/// Options as they are where errands are run. Nothing is stored for a while: no file without a name is seen by others.
+fn as_there(place: &dyn Elsewhere, options: &RunOptions) -> RunOptions {
+    RunOptions { threads: 1, memory: place.memory(), intermediate: Intermediates::Never, ..options.clone() }
 }
 
 /// Runs a pass that stores pixels for the next one.
@@ -358,7 +440,7 @@ pub(crate) fn timed(
     let start = Instant::now();
     let estimate = Estimate::of(stage);
     let before = options.counters.snapshot();
-    let done = executor::run(stage, target, admission, quarantine, options)?;
+    let done = executor::run(&Part::whole(stage, admission), target, quarantine, options)?;
     let counted = options.counters.snapshot();
     Ok(RunReport {
         tasks_planned: estimate.fused,

@@ -7,6 +7,8 @@
 //! *Invariant:* each bad plane that the result depends on is listed once, in an order and in words that no thread decides;
 //! what is listed is never more than the user allowed.
 
+mod travel;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,10 +17,11 @@ use microtome_array::{Axis, Pixels, Region};
 use microtome_io::{Place, ReadError};
 use serde::{Deserialize, Serialize};
 
+pub use self::travel::FoundBad;
 use crate::error::RunError;
 
 /// What is done about a plane that cannot be read, or a task that fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum OnError {
     /// The run ends with the error.
     #[default]
@@ -33,7 +36,7 @@ pub enum OnError {
 }
 
 /// What a projection or a summary makes of planes some of which are bad.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BadPlanes {
     /// Nothing: a projected pixel is bad where one of its planes is, and a summary of bad pixels ends the run.
     #[default]
@@ -44,7 +47,7 @@ pub enum BadPlanes {
 }
 
 /// How many planes may be bad before a run ends all the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum MostBad {
     /// All but all of them.
     #[default]
@@ -240,18 +243,19 @@ impl Quarantine {
     /// # Errors
     /// [`RunError::TooManyBad`] if there is more than may be.
     pub(crate) fn list(&self, flaws: &[Flaw]) -> Result<(), RunError> {
-        if flaws.is_empty() {
-            return Ok(());
-        }
+        if flaws.is_empty() { Ok(()) } else { self.list_causes(flaws.iter().map(|flaw| flaw.cause)) }
+    }
+
+    fn list_causes(&self, found: impl Iterator<Item = Cause>) -> Result<(), RunError> {
         let mut state = self.state();
         let State { causes, listed, .. } = &mut *state;
-        for flaw in flaws {
-            let ((plane, part), bad) = &causes[flaw.cause.0];
+        for cause in found {
+            let ((plane, part), bad) = &causes[cause.0];
             if let Some(first) = listed.get_mut(plane) {
-                *first = (*first).min((*part, flaw.cause));
+                *first = (*first).min((*part, cause));
                 continue;
             }
-            listed.insert(plane.clone(), (*part, flaw.cause));
+            listed.insert(plane.clone(), (*part, cause));
             let most = self.most();
             if listed.len() as u64 > most {
                 return Err(RunError::TooManyBad { most, planes: self.planes, reason: bad.reason.clone() });

@@ -12,6 +12,7 @@ use microtome_graph::{Admission, GraphError, LazyArray, Stage};
 use microtome_ops::{OpError, Step, Summary, SummaryState};
 use serde_json::Value;
 
+use crate::elsewhere::Sending;
 use crate::error::RunError;
 use crate::executor::Target;
 use crate::options::RunOptions;
@@ -40,8 +41,23 @@ struct Parts {
 
 impl<'a> Gathering<'a> {
     fn new(summary: &'a dyn Summary, input: PixelType) -> Result<Gathering<'a>, OpError> {
-        let parts = Parts { merged: summary.start(input)?, next: 0, waiting: BTreeMap::new() };
+        Gathering::from(summary, input, 0)
+    }
+
+    /// A pass of which only groups from `first` on are seen here.
+    pub(crate) fn from(summary: &'a dyn Summary, input: PixelType, first: u64) -> Result<Gathering<'a>, OpError> {
+        let parts = Parts { merged: summary.start(input)?, next: first, waiting: BTreeMap::new() };
         Ok(Gathering { summary, input, parts: Mutex::new(parts) })
+    }
+
+    /// Takes the saved state of a window of groups.
+    pub(crate) fn add_saved(&self, window: &Range<u64>, saved: &[u8]) -> Result<(), OpError> {
+        self.add(window, self.summary.load(saved)?)
+    }
+
+    /// What all parts make, to be gone on with elsewhere.
+    pub(crate) fn into_state(self) -> Vec<u8> {
+        self.parts.into_inner().unwrap_or_else(PoisonError::into_inner).merged.save()
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -95,10 +111,11 @@ pub(crate) fn lay_out(
     Ok((stage, Admission { spread, ..admission }, fixed))
 }
 
-/// The answer of a summary of all pixels of an array, in as many passes as it takes.
+/// The answer of a summary of all pixels of an array, in as many passes as it takes; here, or by whoever is sent for it.
 pub(crate) fn summarise(
     array: &LazyArray,
     summary: Arc<dyn Summary>,
+    sending: Option<&Sending<'_>>,
     quarantine: &Quarantine,
     options: &RunOptions,
 ) -> Result<(Value, RunReport), RunError> {
@@ -108,7 +125,12 @@ pub(crate) fn summarise(
         let (stage, admission, fixed) = lay_out(array, &summary, options)?;
         let no_value = |source| RunError::Op { task: summary.name().to_owned(), source };
         let gathering = Gathering::new(summary.as_ref(), array.dtype()).map_err(no_value)?;
-        report.then(&timed(&stage, &Target::Summarise(&gathering), (&admission, fixed), quarantine, options)?);
+        report.then(&match sending {
+            Some(sending) => {
+                sending.summarise((&stage, &admission), (summary.name(), &summary.params()), &gathering)?
+            }
+            None => timed(&stage, &Target::Summarise(&gathering), (&admission, fixed), quarantine, options)?,
+        });
         match gathering.end().map_err(no_value)? {
             Step::Done(answer) => return Ok((answer, report)),
             Step::Again(next) => summary = next,
@@ -125,9 +147,25 @@ pub(crate) fn answer_all(
     let mut array = array.clone();
     let mut report = RunReport::default();
     while let Some((pixels, summary)) = array.asking() {
-        let (answer, pass) = summarise(&pixels, summary, quarantine, options)?;
+        let (answer, pass) = summarise(&pixels, summary, None, quarantine, options)?;
         report.then(&pass);
         array = array.answered(&answer)?;
     }
     Ok((array, report))
+}
+
+/// An array with all that its operations ask answered by others; and the answers.
+pub(crate) fn answer_all_elsewhere(
+    array: &LazyArray,
+    sending: &Sending<'_>,
+) -> Result<(LazyArray, Vec<Value>, RunReport), RunError> {
+    let (mut array, mut answers, mut report) = (array.clone(), Vec::new(), RunReport::default());
+    while let Some((pixels, summary)) = array.asking() {
+        let sending = Sending { answers: &answers, ..*sending };
+        let (answer, pass) = summarise(&pixels, summary, Some(&sending), sending.quarantine, sending.options)?;
+        report.then(&pass);
+        array = array.answered(&answer)?;
+        answers.push(answer);
+    }
+    Ok((array, answers, report))
 }

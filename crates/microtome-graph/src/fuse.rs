@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use microtome_array::{Axis, PerAxis, Shape};
 use microtome_io::{LevelInfo, StorageInfo};
+use serde::{Deserialize, Serialize};
 
 use crate::cuts;
 use crate::layer::{AxisMap, LayerId, LayerKind};
@@ -15,7 +16,7 @@ use crate::reads::AxisCut;
 use crate::stage::{StageLayer, whole};
 
 /// Whether layers are fused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Fusing {
     /// Every task of the graph runs alone and its value is kept: what is counted as `tasks.graph`.
     None,

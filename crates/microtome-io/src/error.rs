@@ -269,6 +269,17 @@ pub enum WriteError {
         /// What does not fit.
         source: ArrayError,
     },
+    /// A unit that another process has stored is not to be found as it said.
+    #[error(
+        "{} was stored elsewhere, and is not here as it was: {why}; do all machines of the cluster see the same storage?",
+        path.display()
+    )]
+    Missing {
+        /// The path of the unit.
+        path: PathBuf,
+        /// What is known of it.
+        why: String,
+    },
     /// An object in a bucket that could not be written, looked at or removed.
     #[error("cannot {action} {}: {why}; {hint}", path.display())]
     Remote {

@@ -138,6 +138,33 @@ pub trait Output: Debug + Send + Sync {
     /// called again.
     fn settle(&self, units: &[(usize, Receipt)]) -> Result<(), WriteError>;
 
+    /// Whether processes that have [joined](Output::join) find settled units in their places and can reopen arrays.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Takes part in an output that another process has prepared and will finish: here units may be begun and settled, and
+    /// arrays reopened whose units are all settled. Called instead of [`prepare`](Output::prepare).
+    ///
+    /// # Errors
+    /// [`WriteError::Unsupported`] if outputs of this kind are written by one process; others if the place cannot be found.
+    fn join(&self, plan: &str, durability: Durability) -> Result<(), WriteError> {
+        let _ = (plan, durability);
+        let why = "outputs of this format are written by one process".to_owned();
+        Err(WriteError::Unsupported { path: self.path().to_owned(), why })
+    }
+
+    /// Takes units that processes which have [joined](Output::join) have settled, as if a writer here had ended with these
+    /// receipts; gives receipts as [`UnitWriter::finish`](crate::UnitWriter::finish) does.
+    ///
+    /// # Errors
+    /// [`WriteError::Missing`] if a unit is not there as its receipt says: the storage is not shared.
+    fn adopt(&self, units: &[(usize, Receipt)]) -> Result<Vec<(usize, Receipt)>, WriteError> {
+        let _ = units;
+        let why = "outputs of this format are written by one process".to_owned();
+        Err(WriteError::Unsupported { path: self.path().to_owned(), why })
+    }
+
     /// Whether a settled unit is still as its receipt says. Of an unfinished output that is gone on with, units are asked
     /// for in C order before the first is begun, and one of which this is not true is written again: where units are stored
     /// one behind another, it is true only of those before the first that is missing.

@@ -58,6 +58,11 @@ pub trait Reader: Debug + Send + Sync {
     /// How to find this image again.
     fn source(&self) -> SourceSpec;
 
+    /// What was asked of it beyond what its files say, as text for whoever opens it elsewhere; `None` if nothing was.
+    fn reading(&self) -> Option<String> {
+        None
+    }
+
     /// Reads `region` (T C Z Y X S, in pixels of that level) into `out`, which has the region's shape and the scene's
     /// pixel type. Samples are never parted: the region spans the whole S axis. All of `out` is written on success.
     ///

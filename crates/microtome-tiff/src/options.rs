@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// let options = TiffOptions { compression: TiffCompression::Zstd { level: 3 }, ..TiffOptions::default() };
 /// assert_eq!((options.tile, options.overwrite), (None, false));
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TiffOptions {
     /// Height and width of a tile, multiples of 16; cut to the plane, rounded up to 16. `None`: 512 × 512.
     pub tile: Option<[u64; 2]>,

@@ -16,7 +16,7 @@ use crate::codec::{Blosc, BloscInner, Codec, Gzip, Zstd};
 /// assert_eq!(options.shard, ShardChoice::Auto);
 /// assert!(!options.overwrite);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZarrOptions {
     /// Which version of OME-Zarr is written, and with it which of Zarr.
     pub version: NgffVersion,
@@ -31,7 +31,7 @@ pub struct ZarrOptions {
 }
 
 /// A version of OME-Zarr that is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NgffVersion {
     /// 0.4: Zarr v2, a file a stored chunk.
     V04,
@@ -66,7 +66,7 @@ impl NgffVersion {
 }
 
 /// How stored chunks are packed into files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShardChoice {
     /// Whole planes along Z up to 32 MiB a file, where that makes fewer files; a file a stored chunk in OME-Zarr 0.4.
     #[default]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use microtome_exec::{Lock, MostBad, OnError, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, GraphError, LazyArray};
+use microtome_handler::Handler;
 use microtome_io::{Durability, Limits, ReadError, SceneInfo, SceneKind, Standing, WriteError, ome};
 use microtome_zarr::{Member, OutputMeta, Survey, ZarrCollection};
 use serde_json::{Value, json};
@@ -96,6 +97,9 @@ pub fn series(image: &Image) -> Option<Survey> {
         groups: groups.map(|(path, says)| (path.to_owned(), says)).into(),
     })
 }
+
+/// Runs the store of a scene.
+type RunOne<'r> = dyn Fn(&Store, &RunOptions) -> Result<RunReport, RunError> + 'r;
 
 /// Scenes with the place that they are to be stored at together.
 #[derive(Debug)]
@@ -191,18 +195,30 @@ impl Collection {
     /// # Errors
     /// As [`Store::run`].
     pub fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
+        self.run_by(&|store, options| store.run(options), options)
+    }
+
+    /// The same where a handler says, as [`Store::run_on`].
+    ///
+    /// # Errors
+    /// As [`Store::run_on`].
+    pub fn run_on(&self, handler: &Handler, options: &RunOptions) -> Result<RunReport, RunError> {
+        self.run_by(&|store, options| store.run_on(handler, options), options)
+    }
+
+    fn run_by(&self, run: &RunOne<'_>, options: &RunOptions) -> Result<RunReport, RunError> {
         let _lock = Lock::take(self.path())?;
         let hash = self.hash_for(options);
         let standing = self.output.look(&hash, options.resume != Resume::No)?;
         if standing == Standing::Finished {
             self.output.clear(&hash)?;
-            return self.finished(options);
+            return self.finished(run, options);
         }
         self.stores.iter().try_for_each(|store| store.plan().admit(options).map(drop))?;
         let images: Vec<String> = self.parts.iter().map(|part| part.path.clone()).collect();
         let building = self.output.begin(&hash, standing, &images, options.durability != Durability::None)?;
         let resume = if standing == Standing::Unfinished { options.resume } else { Resume::No };
-        match self.each(building.dir(), &RunOptions { resume, ..options.clone() }) {
+        match self.each(building.dir(), run, &RunOptions { resume, ..options.clone() }) {
             Ok(report) => building.finish().map(|()| report.clone()).map_err(|e| self.kept(e.into(), done(&report))),
             Err((error, 0)) => {
                 building.abandon();
@@ -213,25 +229,25 @@ impl Collection {
     }
 
     /// The report of a collection that is finished: each scene says so of itself.
-    fn finished(&self, options: &RunOptions) -> Result<RunReport, RunError> {
+    fn finished(&self, run: &RunOne<'_>, options: &RunOptions) -> Result<RunReport, RunError> {
         let options = RunOptions { resume: Resume::Yes, ..options.clone() };
         for store in &self.stores {
             if store.check(&options)? != Standing::Finished {
                 return Err(WriteError::OtherPlan { path: store.path().to_owned() }.into());
             }
         }
-        self.each(self.path(), &options).map_err(|(error, _)| error)
+        self.each(self.path(), run, &options).map_err(|(error, _)| error)
     }
 
     /// Runs every scene into its folder below `dir`; an error comes with the write units that are kept.
-    fn each(&self, dir: &Path, options: &RunOptions) -> Result<RunReport, (RunError, u64)> {
+    fn each(&self, dir: &Path, run: &RunOne<'_>, options: &RunOptions) -> Result<RunReport, (RunError, u64)> {
         let planes = self.stores.iter().map(|store| store.plan().planes()).sum();
         let mut report = RunReport::default();
         for part in &self.parts {
             let dir: PathBuf = if part.path.is_empty() { dir.to_owned() } else { dir.join(&part.path) };
             let left = RunOptions { on_error: left(options.on_error, planes, &report), ..options.clone() };
-            let run = Store::inside(part, &dir, &self.options).map_err(RunError::from).and_then(|s| s.run(&left));
-            report = match run {
+            let stored = Store::inside(part, &dir, &self.options).map_err(RunError::from).and_then(|s| run(&s, &left));
+            report = match stored {
                 Ok(next) => report.and(next),
                 Err(RunError::Kept { error, kept, .. }) => {
                     return Err((of_all(*error, options.on_error, planes), done(&report) + kept));

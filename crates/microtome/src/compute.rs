@@ -11,6 +11,7 @@ use microtome_ops::Op;
 use microtome_zarr::{LevelSpec, OutputMeta};
 use serde_json::{Value, json};
 
+use crate::cluster::{How, PartData, Recipe};
 use crate::collection::{Part, label_says};
 use crate::describe;
 use crate::describe::ome_xml;
@@ -71,6 +72,8 @@ pub struct Store {
     output: Box<dyn Output>,
     /// What the output says of it, and in which format.
     said: Option<(SceneInfo, OutputFormat)>,
+    /// How it was made from the array.
+    recipe: Recipe,
 }
 
 impl Store {
@@ -91,7 +94,8 @@ impl Store {
         let meta = OutputMeta { ome_xml: ome_xml(array), label, ..meta };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
         let options = &StoreOptions { levels: format.levels(options.levels), ..options.clone() };
-        let store = Store::planned((array, kind), path, meta, options, |levels, meta| {
+        let recipe = How::Array(scene.cloned().map(Box::new));
+        let store = Store::planned((array, kind, recipe), path, meta, options, |levels, meta| {
             format.create(path, levels, meta, (array, scene), options)
         })?;
         Ok(Store { said: scene.map(|scene| (scene.clone(), format)), ..store })
@@ -105,7 +109,8 @@ impl Store {
         let meta = OutputMeta { ome_xml: ome_xml(&part.array), ..part.meta(options) };
         let format = OutputFormat::of(path).unwrap_or(OutputFormat::OmeZarr);
         let options = &StoreOptions { levels: format.levels(options.levels), ..options.clone() };
-        let store = Store::planned((&part.array, part.scene.kind), path, meta, options, |levels, meta| {
+        let recipe = How::Part(Box::new(PartData::from(part)));
+        let store = Store::planned((&part.array, part.scene.kind, recipe), path, meta, options, |levels, meta| {
             format.create(path, levels, meta, (&part.array, Some(&part.scene)), options)
         })?;
         Ok(Store { said: Some((part.scene.clone(), format)), ..store })
@@ -115,14 +120,15 @@ impl Store {
     pub(crate) fn inside(part: &Part, dir: &Path, options: &StoreOptions) -> Result<Store, WriteError> {
         let options = part.options(options);
         let kind = part.scene.kind;
-        let store = Store::planned((&part.array, kind), dir, part.meta(&options), &options, |levels, meta| {
+        let recipe = How::Inside(Box::new(PartData::from(part)));
+        let store = Store::planned((&part.array, kind, recipe), dir, part.meta(&options), &options, |levels, meta| {
             Ok(Box::new(microtome_zarr::create_member(dir, levels, meta, &options.zarr)?))
         })?;
         Ok(Store { said: Some((part.scene.clone(), OutputFormat::OmeZarr)), ..store })
     }
 
     fn planned(
-        (array, kind): (&LazyArray, SceneKind),
+        (array, kind, how): (&LazyArray, SceneKind, How),
         path: &Path,
         meta: OutputMeta,
         options: &StoreOptions,
@@ -135,7 +141,17 @@ impl Store {
         let provenance = json!({"layers": array.stage().parameters(), "levels": levels});
         let meta = OutputMeta { downsampling: Some(method.name().to_owned()), provenance, ..meta };
         let output = create(&specs, &meta)?;
-        Ok(Store { array: array.clone(), steps, output, said: None })
+        let recipe = Recipe { how, path: path.to_owned(), options: options.clone() };
+        Ok(Store { array: array.clone(), steps, output, said: None, recipe })
+    }
+
+    /// What is stored.
+    pub(crate) fn array(&self) -> &LazyArray {
+        &self.array
+    }
+
+    pub(crate) fn recipe(&self) -> &Recipe {
+        &self.recipe
     }
 
     /// Where it goes.

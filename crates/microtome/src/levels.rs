@@ -9,12 +9,13 @@ use microtome_ops::{Downsample, Factors, Op, Shrink};
 use microtome_picture::PngOptions;
 use microtome_tiff::TiffOptions;
 use microtome_zarr::{LevelSpec, ZarrOptions};
+use serde::{Deserialize, Serialize};
 
 /// Levels are added until no side of a plane is longer than this many pixels.
 const SMALLEST: u64 = 256;
 
 /// Levels of resolution of an output. Each halves Y and X of the one before, and Z stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Levels {
     /// As many as it takes until a plane is at most 256 pixels wide and high; one for complex pixels.
     #[default]
@@ -24,7 +25,7 @@ pub enum Levels {
 }
 
 /// How an array is stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreOptions {
     /// How each level is stored in an OME-Zarr.
     pub zarr: ZarrOptions,

@@ -13,6 +13,7 @@
 //! read, and `target.rs` those that are written.
 
 pub mod checksum;
+mod cluster;
 mod collection;
 mod compare;
 mod compute;
@@ -51,9 +52,10 @@ pub use microtome_array::{
 };
 pub use microtome_exec::trace::TARGET as TRACE_TARGET;
 pub use microtome_exec::{
-    AtOnce, BadPlane, BadPlanes, CancelToken, Command, Counters, End, Event, Explanation, Intermediate, Intermediates,
-    Job, LayerReason, MOST_THREADS, MemoryReason, MostBad, OnError, Pass, PassLimit, PassReason, Plan, Resume,
-    RunError, RunOptions, RunReport, Scheduler, Setup, Snapshot, Ticket, Window, default_memory,
+    AtOnce, BadPlane, BadPlanes, CancelToken, Command, Counters, End, Event, Explanation, FaultKind, Intermediate,
+    Intermediates, Job, LayerReason, MOST_THREADS, MemoryReason, MostBad, OnCluster, OnError, Pass, PassLimit,
+    PassReason, Plan, Resume, RunError, RunOptions, RunReport, Scheduler, Setup, Snapshot, Ticket, Window,
+    default_memory,
 };
 pub use microtome_graph::{
     Admission, Card, Drawing, Estimate, Flow, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray,

@@ -57,6 +57,23 @@ impl Image {
     }
 }
 
+/// An image read as another process read it, by what its [`Reader::reading`] says; `None` if that says nothing that can be.
+pub(crate) fn reread(inner: Arc<dyn Reader>, reading: Option<&str>) -> Option<Arc<dyn Reader>> {
+    let Some(reading) = reading else { return Some(inner) };
+    let letters: Option<Vec<Axis>> =
+        reading.strip_prefix(AXES)?.chars().map(|letter| Axis::parse(letter).ok()).collect();
+    let old: [Axis; 6] = letters?.try_into().ok()?;
+    let is_exchange = Axis::ALL.iter().all(|axis| old.contains(axis));
+    let stays = [Axis::Y, Axis::X, Axis::S].iter().all(|axis| old[axis.index()] == *axis);
+    let old = (is_exchange && stays).then_some(PerAxis(old))?;
+    let mut info = inner.info().clone();
+    info.scenes.iter_mut().for_each(|scene| rename(scene, old));
+    Some(Arc::new(Renamed { inner, info, old }))
+}
+
+/// How the names of axes are told to another process.
+const AXES: &str = "axes ";
+
 /// For each axis the one that it was; `None` if the letters are no exchange of T, C and Z.
 fn permutation(long: &[Axis], wanted: &[Axis]) -> Option<PerAxis<Axis>> {
     let moves = |axis: Axis| matches!(axis, Axis::T | Axis::C | Axis::Z);
@@ -120,6 +137,10 @@ struct Renamed {
 }
 
 impl Renamed {
+    fn letters(&self) -> String {
+        self.old.0.iter().map(|axis| axis.letter()).collect()
+    }
+
     fn in_file(&self, region: &Region) -> Region {
         Axis::ALL
             .into_iter()
@@ -150,9 +171,12 @@ impl Reader for Renamed {
     }
 
     fn source(&self) -> SourceSpec {
-        let letters: String = self.old.0.iter().map(|axis| axis.letter()).collect();
         let inner = self.inner.source();
-        SourceSpec { digest: format!("{}, axes {letters}", inner.digest), ..inner }
+        SourceSpec { digest: format!("{}, axes {}", inner.digest, self.letters()), ..inner }
+    }
+
+    fn reading(&self) -> Option<String> {
+        Some(AXES.to_owned() + &self.letters())
     }
 
     fn read(

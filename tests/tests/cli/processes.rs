@@ -28,6 +28,11 @@ pub fn gone_within(limit: Duration, ids: &[u32]) {
     }
 }
 
+/// What a process was started with.
+pub fn program(id: u32) -> String {
+    line(id)
+}
+
 fn numbers() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())

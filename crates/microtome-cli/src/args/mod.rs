@@ -21,7 +21,7 @@ use microtome::{Axis, PixelType, Projection};
 use tracing::level_filters::LevelFilter;
 
 pub(crate) use cluster::{CheckArgs, ClusterArgs, ClusterVerb, LocalArgs};
-pub(crate) use connect::ConnectArgs;
+pub(crate) use connect::{ConnectArgs, WhereArgs};
 pub(crate) use everywhere::{Everywhere, ProgressMode};
 pub(crate) use region::PartialRegion;
 pub(crate) use source::{ChunkArgs, SourceArgs};
@@ -140,6 +140,8 @@ pub(crate) struct ConvertArgs {
     /// Pixel type of the output, by NumPy's name; values are clamped to its range and rounded half to even
     #[arg(long, value_name = "TYPE", env = "MICROTOME_DTYPE", hide_env = true)]
     pub(crate) dtype: Option<PixelType>,
+    #[command(flatten)]
+    pub(crate) place: WhereArgs,
 }
 
 /// Project an image along an axis and write the result as OME-Zarr or OME-TIFF, or a plane of it as PNG
@@ -165,6 +167,8 @@ pub(crate) struct ProjectArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) place: WhereArgs,
 }
 
 /// Hash the pixels of each scene: sha256 of the full resolution, C order, little-endian, axes TCZYXS

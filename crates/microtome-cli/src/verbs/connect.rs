@@ -1,9 +1,29 @@
 //! Connecting to the cluster that was named.
 
-use microtome::Handler;
 use microtome::handler::{Builder, Tls};
+use microtome::{Handler, HandlerEvent};
 
 use crate::args::ConnectArgs;
+use crate::error::CliError;
+
+/// The cluster that was named; `None` where none was.
+pub(super) fn named(args: &ConnectArgs) -> Result<Option<Handler>, CliError> {
+    if !args.names_one() {
+        return Ok(None);
+    }
+    Ok(Some(to_cluster(args).on_event(told).build()?))
+}
+
+/// Says what should be known while a cluster works.
+fn told(event: &HandlerEvent) {
+    match event {
+        HandlerEvent::Warning { message } => tracing::warn!("{message}"),
+        HandlerEvent::Retried { items, why, .. } => tracing::info!("{items} windows are run again: {why}"),
+        HandlerEvent::Log { worker, line, .. } => tracing::warn!("{worker}: {line}"),
+        HandlerEvent::Workers { workers, threads } => tracing::info!("{workers} workers, {threads} threads"),
+        _ => {}
+    }
+}
 
 /// A handler that will connect to it.
 pub(super) fn to_cluster(args: &ConnectArgs) -> Builder {

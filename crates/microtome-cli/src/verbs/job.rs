@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use microtome::{
-    Admission, CancelToken, Collection, Estimate, GraphError, Image, LazyArray, Loss, Lost, RunError, RunOptions,
-    RunReport, Store, WriteError, describe,
+    Admission, CancelToken, Collection, Estimate, GraphError, Handler, Image, LazyArray, Loss, Lost, RunError,
+    RunOptions, RunReport, Store, WriteError, describe,
 };
 
-use crate::args::{Everywhere, SourceArgs, StoreArgs, target};
+use super::connect;
+use crate::args::{Everywhere, SourceArgs, StoreArgs, WhereArgs, target};
 use crate::error::CliError;
 use crate::human;
 use crate::json::RunJson;
@@ -149,10 +150,12 @@ impl Job {
         most.map_or_else(|| self.stores()[0].plan().admit(options), Ok)
     }
 
-    fn run_it(&self, options: &RunOptions) -> Result<RunReport, RunError> {
-        match &self.work {
-            Work::One(store) => store.run(options),
-            Work::Several(collection) => collection.run(options),
+    fn run_it(&self, handler: Option<&Handler>, options: &RunOptions) -> Result<RunReport, RunError> {
+        match (&self.work, handler) {
+            (Work::One(store), None) => store.run(options),
+            (Work::One(store), Some(handler)) => store.run_on(handler, options),
+            (Work::Several(collection), None) => collection.run(options),
+            (Work::Several(collection), Some(handler)) => collection.run_on(handler, options),
         }
     }
 
@@ -163,13 +166,15 @@ impl Job {
     }
 
     /// Runs it and says what it did.
-    pub(super) fn run(&self, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
-        let options = self.options(everywhere);
+    pub(super) fn run(&self, place: &WhereArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
+        let handler = connect::named(&place.connect)?;
+        let handler = handler.as_ref();
+        let options = RunOptions { cluster: place.on_cluster(), ..self.options(everywhere) };
         let estimate = match self.estimate(&options) {
             Ok(estimate) => estimate,
             // The run refuses it too, but tells first who holds the lock or what stands in the way: a larger budget would
             // not help there.
-            Err(refused) => return Err(self.run_it(&options).err().unwrap_or_else(|| refused.into()).into()),
+            Err(refused) => return Err(self.run_it(handler, &options).err().unwrap_or_else(|| refused.into()).into()),
         };
         let losses = self.losses();
         // Pixels that are missed later are told before hours are spent.
@@ -178,7 +183,7 @@ impl Job {
         }
         let signal = stop_on_signal(options.cancel.clone());
         let progress = Progress::start(everywhere, &options.counters, &estimate);
-        let result = self.run_it(&options);
+        let result = self.run_it(handler, &options);
         drop(progress);
         let report = result.map_err(|source| match signal.load(Ordering::Relaxed) {
             0 => CliError::Run(source),

@@ -94,6 +94,17 @@ def _worker():
     return _home
 
 
+def _told():
+    """What a child is told of its worker: its address, its threads, and how many bytes it may use, where it says so."""
+    worker = _worker()
+    threads = getattr(getattr(worker, "state", None), "nthreads", 1)
+    told = {"MICROTOME_WORKER_ADDRESS": worker.address, "MICROTOME_WORKER_THREADS": str(threads)}
+    limit = getattr(getattr(worker, "memory_manager", None), "memory_limit", None)
+    if limit:
+        told["MICROTOME_WORKER_MEMORY"] = str(int(limit))
+    return told
+
+
 def _is_cancelled(key):
     return key in _cancelled or key[0] in _cancelled
 
@@ -221,7 +232,7 @@ class _Child:
 
     def __init__(self, path, exe):
         threads = str(exe.get("threads", 1))
-        environment = dict(os.environ, RAYON_NUM_THREADS=threads)
+        environment = dict(os.environ, RAYON_NUM_THREADS=threads, **_told())
         folder = exe.get("folder")
         self.sha = exe["sha256"]
         self.listener = None

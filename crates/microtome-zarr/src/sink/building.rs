@@ -7,12 +7,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use microtome_array::ChunkIndex;
 use microtome_io::{Durability, WriteError, on_threads};
 
+use super::join::gone;
 use super::member::Member;
 use super::publish::Partial;
 use super::spool::Spool;
@@ -60,6 +61,11 @@ pub(super) struct Building {
     begun: OnceLock<(Site, Durability)>,
     whole: Mutex<HashMap<(usize, ChunkIndex), WholeFile>>,
     folders: Mutex<HashSet<PathBuf>>,
+    /// What the names of this process's temporary files bear, where others write too; such a process makes no folder anew.
+    mark: OnceLock<String>,
+    /// Units that others have settled and this process has not.
+    adopted: Mutex<HashSet<(usize, ChunkIndex)>>,
+    has_adopted: AtomicBool,
 }
 
 /// Brings files or folders to the disk, several at a time: what waits for a disk together waits once.
@@ -86,6 +92,40 @@ impl Building {
 
     pub(super) fn site(&self) -> Option<&Site> {
         self.begun.get().map(|(site, _)| site)
+    }
+
+    /// Says that others write too.
+    pub(super) fn mark_as(&self, mark: String) {
+        self.mark.get_or_init(|| mark);
+    }
+
+    /// What the name of a temporary file bears.
+    ///
+    /// # Errors
+    /// If others write too, and the place is gone: the run is over.
+    pub(super) fn mark(&self) -> Result<&str, WriteError> {
+        let (Some(mark), Some(site)) = (self.mark.get(), self.site()) else { return Ok("") };
+        if site.dir().is_dir() { Ok(mark) } else { Err(gone(site.dir())) }
+    }
+
+    fn adopted(&self) -> MutexGuard<'_, HashSet<(usize, ChunkIndex)>> {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a unit that another process has settled.
+    pub(super) fn adopt(&self, level: usize, unit: ChunkIndex) {
+        self.has_adopted.store(true, Ordering::Relaxed);
+        self.adopted().insert((level, unit));
+    }
+
+    /// Whether a unit is to be settled that another process has settled.
+    pub(super) fn was_adopted(&self, level: usize, unit: ChunkIndex) -> bool {
+        self.adopted().remove(&(level, unit))
+    }
+
+    /// Whether other processes have written.
+    pub(super) fn has_adopted(&self) -> bool {
+        self.has_adopted.load(Ordering::Relaxed)
     }
 
     /// Whether anything is waited for.

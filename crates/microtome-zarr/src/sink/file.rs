@@ -24,10 +24,11 @@ pub(super) struct UnitFile {
 }
 
 impl UnitFile {
-    /// A file that is not there yet.
-    pub(super) fn new(path: PathBuf) -> UnitFile {
+    /// A file that is not there yet. What several processes may write at a time has the mark of its process in its name.
+    pub(super) fn new(path: PathBuf, mark: &str) -> UnitFile {
         let mut name = std::ffi::OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
+        name.push(mark);
         name.push(TEMPORARY);
         UnitFile { temporary: path.with_file_name(name), path, writer: None, len: 0, crc32c: 0 }
     }

@@ -149,7 +149,8 @@ impl Sink for ZarrLevel {
         context: &WriteContext<'a>,
     ) -> Result<Box<dyn UnitWriter + 'a>, WriteError> {
         let path = self.folder()?.join(self.layout.key(&unit));
-        let unit = ZarrUnit::new(self, unit, UnitFile::new(path.clone()), context.pool);
+        let file = UnitFile::new(path.clone(), self.building.mark()?);
+        let unit = ZarrUnit::new(self, unit, file, context.pool);
         Ok(Box::new(unit.map_err(|source| WriteError::Array { path, source })?))
     }
 }

@@ -7,6 +7,7 @@ mod collection;
 pub(crate) mod complete;
 mod document;
 mod file;
+mod join;
 mod level;
 mod member;
 mod publish;
@@ -21,7 +22,9 @@ use std::sync::Arc;
 
 use microtome_array::Axis;
 use microtome_io::disk;
-use microtome_io::{Check, Completion, Output, Prepare, ReadError, Reader, Receipt, Sink, Standing, WriteError};
+use microtome_io::{
+    Check, Completion, Durability, Output, Prepare, ReadError, Reader, Receipt, Sink, Standing, WriteError,
+};
 use serde_json::{Value, json};
 
 pub use self::collection::{ZarrCollection, create_member};
@@ -219,12 +222,25 @@ impl Output for ZarrOutput {
         Ok(standing)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn join(&self, plan: &str, durability: Durability) -> Result<(), WriteError> {
+        self.join_as(plan, durability)
+    }
+
+    fn adopt(&self, units: &[(usize, Receipt)]) -> Result<Vec<(usize, Receipt)>, WriteError> {
+        self.adopt_from_others(units).map(|()| units.to_vec())
+    }
+
     fn settle(&self, units: &[(usize, Receipt)]) -> Result<(), WriteError> {
         let mut files = Vec::with_capacity(units.len());
         for (n, receipt) in units {
             let level = self.levels.get(*n).ok_or_else(|| self.misused("there is no such array"))?;
             match self.building.take(*n, receipt.unit) {
                 Some(file) => files.push(file),
+                None if self.building.was_adopted(*n, receipt.unit) => {}
                 None if receipt.stored_bytes == 0 => level.clear(&receipt.unit)?,
                 None => return Err(self.misused("a unit is settled that was not written")),
             }
@@ -242,6 +258,7 @@ impl Output for ZarrOutput {
 
     fn finish(&self, completion: &Completion<'_>) -> Result<(), WriteError> {
         let (site, syncs) = (self.site()?, self.building.syncs());
+        self.sweep_after_others(site)?;
         let documents = document::of_group(self.levels[0].layout.version, self.group.clone());
         self.records.write(site.dir(), completion.plan, syncs)?;
         match site {

@@ -51,15 +51,20 @@ impl Place {
         standing::of(unfinished, resume, self.overwrite)
     }
 
-    /// Makes the partial folder, or takes up the one that is there.
-    pub(super) fn begin(&self, plan: &str, begun: Standing) -> Result<(Partial, Standing), WriteError> {
-        let partial = Partial {
+    /// The partial folder of an output of a plan, as another process has made it.
+    pub(super) fn joined(&self, plan: &str) -> Result<Partial, WriteError> {
+        Ok(Partial {
             out: self.out.clone(),
             dir: beside::partial(&self.out, plan)?,
             journal: self.journal(plan)?,
             aside: sibling(&self.out, &format!(".replaced-{}", short(plan)))?,
             overwrite: self.overwrite,
-        };
+        })
+    }
+
+    /// Makes the partial folder, or takes up the one that is there.
+    pub(super) fn begin(&self, plan: &str, begun: Standing) -> Result<(Partial, Standing), WriteError> {
+        let partial = self.joined(plan)?;
         let keeps = begun == Standing::Unfinished;
         let ours: [&Path; 2] = [&partial.dir, &partial.journal];
         standing::clear(&self.out, if keeps { &ours } else { &[] })?;
