@@ -17,6 +17,7 @@ mod collection;
 mod compare;
 mod compute;
 mod describe;
+mod gathered;
 mod image;
 mod levels;
 mod losses;

@@ -75,11 +75,15 @@ impl Partial {
         sync_folder(parent(&self.out))
     }
 
-    /// Gives the file of the full resolution, which is the whole output by now, its name; removes the rest.
-    pub(super) fn publish(&self, sync: bool) -> Result<(), WriteError> {
+    /// The folder in which it is built.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Gives the file of the first level, which is the whole output by now, its name; removes the rest.
+    pub(super) fn publish(&self, whole: &Path, sync: bool) -> Result<(), WriteError> {
         standing::check_file(&self.out, self.overwrite)?;
-        let whole = self.level(0);
-        rename(&whole, &self.out)?;
+        rename(whole, &self.out)?;
         if sync {
             sync_folder(parent(&self.out))?;
         }

@@ -24,7 +24,7 @@ use microtome_io::disk;
 use microtome_io::{Check, Completion, Output, Prepare, ReadError, Reader, Receipt, Sink, Standing, WriteError};
 use serde_json::{Value, json};
 
-pub use self::collection::{ZarrCollection, create_member};
+pub use self::collection::{ZarrBuilding, ZarrCollection, create_member};
 
 use self::building::{Building, Site};
 use self::document::Dataset;
