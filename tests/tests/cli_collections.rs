@@ -5,6 +5,7 @@ mod cli;
 
 use std::time::Instant;
 
+use cli::resumed::is_deep;
 use cli::{Bench, tree};
 use serde_json::json;
 
@@ -80,7 +81,7 @@ fn killed_at_any_moment_a_plate_goes_on_to_the_same_bytes() {
     std::fs::create_dir(bench.path("work")).unwrap();
     let line = args("work/out.ome.zarr");
     let words: Vec<&str> = line.split_whitespace().collect();
-    let (mut resumed, moments) = (0, 16);
+    let (mut resumed, moments) = (0, if is_deep() { 50 } else { 8 });
     for n in 0..moments {
         let mut child = bench.command(&words).spawn().unwrap();
         std::thread::sleep(whole.mul_f64((f64::from(n) + 0.5) / f64::from(moments)));
