@@ -7,7 +7,7 @@ import loci.formats.meta.IMetadata;
 import loci.formats.services.OMEXMLService;
 
 /**
- * What Bio-Formats makes of images: one line of JSON for each path given. Pixels are told by the sha256 of each level, C order
+ * What Bio-Formats makes of images: one line of JSON for each path given, of its first image or the one behind a `#`. Pixels are told by the sha256 of each level, C order
  * T C Z Y X S, little-endian, as `microtome checksum` has it.
  */
 public class Judge {
@@ -18,7 +18,10 @@ public class Judge {
         }
     }
 
-    static String described(String path) throws Exception {
+    static String described(String argument) throws Exception {
+        int at = argument.lastIndexOf('#');
+        String path = at < 0 ? argument : argument.substring(0, at);
+        int image = at < 0 ? 0 : Integer.parseInt(argument.substring(at + 1));
         OMEXMLService service = new ServiceFactory().getInstance(OMEXMLService.class);
         IMetadata meta = service.createOMEXMLMetadata();
         StringBuilder levels = new StringBuilder();
@@ -28,6 +31,7 @@ public class Judge {
             reader.setFlattenedResolutions(false);
             reader.setMetadataStore(meta);
             reader.setId(path);
+            reader.setSeries(image);
             format = reader.getFormat();
             type = FormatTools.getPixelTypeString(reader.getPixelType());
             for (int level = 0; level < reader.getResolutionCount(); level++) {
@@ -45,14 +49,16 @@ public class Judge {
                     reader.getSizeZ(), reader.getSizeY(), reader.getSizeX(), samples, hex));
             }
         }
-        for (int c = 0; c < meta.getChannelCount(0); c++) {
-            names.append(c > 0 ? "," : "").append("\"").append(meta.getChannelName(0, c)).append("\"");
+        for (int c = 0; c < meta.getChannelCount(image); c++) {
+            names.append(c > 0 ? "," : "").append("\"").append(meta.getChannelName(image, c)).append("\"");
         }
-        Object x = meta.getPixelsPhysicalSizeX(0);
-        String size = x == null ? "null" : "\"" + meta.getPixelsPhysicalSizeX(0).value() + " "
-            + meta.getPixelsPhysicalSizeX(0).unit().getSymbol() + "\"";
-        return String.format("{\"format\":\"%s\",\"dtype\":\"%s\",\"levels\":[%s],\"channels\":[%s],\"x\":%s}", format, type,
-            levels, names, size);
+        String name = meta.getImageName(image);
+        Object x = meta.getPixelsPhysicalSizeX(image);
+        String size = x == null ? "null" : "\"" + meta.getPixelsPhysicalSizeX(image).value() + " "
+            + meta.getPixelsPhysicalSizeX(image).unit().getSymbol() + "\"";
+        return String.format(
+            "{\"format\":\"%s\",\"name\":\"%s\",\"dtype\":\"%s\",\"levels\":[%s],\"channels\":[%s],\"x\":%s}", format, name,
+            type, levels, names, size);
     }
 
     /** A plane as little-endian values with the samples of a pixel together, whatever order they are given in. */

@@ -73,3 +73,25 @@ fn bioformats_reads_the_same_pixels_levels_and_names() {
     }
     assert_eq!((&found[0]["channels"], &found[0]["x"]), (&json!(["DAPI", "GFP", "mCherry"]), &json!("0.108 µm")));
 }
+
+#[test]
+fn bioformats_finds_every_image_of_a_file_with_its_levels() {
+    let Some(bench) = Bench::new() else { return };
+    if bench.python("many_images.py", &["make", "many.ome.tif"]).is_none() {
+        return;
+    }
+    bench.text("convert many.ome.tif out.ome.tif --levels 2 --chunk-shape 1,1,1,64,64 --compression lzw");
+    let own = bench.json("inspect out.ome.tif")["scenes"].as_array().unwrap().clone();
+    let paths: Vec<String> = (0..own.len()).map(|n| format!("out.ome.tif#{n}")).collect();
+    let Some(found) = judged(&bench, &paths) else { return };
+    for (n, (found, own)) in found.iter().zip(&own).enumerate() {
+        assert_eq!(found["name"], own["name"]);
+        for (k, level) in found["levels"].as_array().unwrap().iter().enumerate() {
+            let line = format!("convert out.ome.tif level.ome.tif --scene {n} --level {k} --levels 1 --overwrite");
+            bench.text(&line);
+            assert_eq!(level["sha256"].as_str().unwrap(), bench.sum("level.ome.tif"), "image {n} level {k}");
+        }
+        assert_eq!(found["levels"].as_array().unwrap().len(), 2, "image {n}");
+    }
+    assert_eq!(found.len(), 3);
+}

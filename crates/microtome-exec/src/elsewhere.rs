@@ -116,7 +116,8 @@ impl Sending<'_> {
             self.check(errand, &brought, &receipts)?;
             adopted.iter().try_for_each(|(array, receipt)| record.finished(*array, receipt))
         };
-        self.timed((&pass.stage, &pass.admission), &mut errands, false, &mut take)
+        // What is appended in order is best taken in order.
+        self.timed((&pass.stage, &pass.admission), &mut errands, !self.output.is_shared(), &mut take)
     }
 
     /// Runs a pass of a summary.

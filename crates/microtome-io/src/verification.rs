@@ -56,6 +56,9 @@ pub struct PartDifference {
 /// A write unit that is not as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
+    /// The image of a file that has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<usize>,
     /// The array: its level of resolution.
     pub array: usize,
     /// The unit, counted in units along t, c, z, y, x.
@@ -128,6 +131,7 @@ impl std::fmt::Display for PartDifference {
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [t, c, z, y, x] = self.unit;
+        self.image.map_or(Ok(()), |image| write!(f, "image {image} "))?;
         write!(f, "level {} unit t={t} c={c} z={z} y={y} x={x} ({}", self.array, self.path.display())?;
         self.offset.map_or(Ok(()), |offset| write!(f, " at offset {offset}"))?;
         write!(f, "): {}", self.how)

@@ -62,7 +62,8 @@ pub fn verify(path: &Path) -> Result<Verification, ReadError> {
         expected if expected != found => Some(HowDifferent::Checksum { expected, found }),
         _ => None,
     };
-    let difference = |how| Difference { array: 0, unit: [0; 5], path: path.to_owned(), offset: Some(0), how };
+    let difference =
+        |how| Difference { image: None, array: 0, unit: [0; 5], path: path.to_owned(), offset: Some(0), how };
     out.different.extend(how.map(difference));
     if !ends {
         let offset = size.saturating_sub(END.len() as u64).max(at);

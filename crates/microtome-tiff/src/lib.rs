@@ -34,4 +34,4 @@ mod walk;
 pub use header::is_tiff;
 pub use options::{TiffCompression, TiffOptions};
 pub use reader::{TiffReader, open};
-pub use sink::{TiffOutput, create, verify};
+pub use sink::{TiffBuilding, TiffCollection, TiffMember, TiffOutput, create, verify};

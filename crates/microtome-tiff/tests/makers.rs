@@ -279,7 +279,8 @@ fn a_damaged_file_of_a_maker_is_an_error_or_shown_in_part() {
     for entry in entries.iter().filter(|entry| !entry.file.starts_with("far")) {
         let whole = std::fs::read(manifest.with_file_name(&entry.file)).unwrap();
         let path = manifest.with_file_name(format!("damaged-{}", entry.file));
-        for n in 0..150 {
+        let trials = if std::env::var_os("MICROTOME_DEEP").is_some() { 2000 } else { 40 };
+        for n in 0..trials {
             let mut bytes = whole.clone();
             for _ in 0..=random(3) {
                 // Most of the damage goes to the tag tables, which lie at the beginning or the end.
@@ -306,5 +307,5 @@ fn a_damaged_file_of_a_maker_is_an_error_or_shown_in_part() {
             }
         }
     }
-    assert!(opened > 500 && refused > 50, "{opened} opened, {refused} refused");
+    assert!(opened > 120 && refused > 10, "{opened} opened, {refused} refused");
 }

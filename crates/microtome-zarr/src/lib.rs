@@ -21,7 +21,7 @@ pub use layout::default_layout;
 pub use options::{BloscCompressor, Compression, LevelSpec, NgffVersion, OmeXml, OutputMeta, ShardChoice, ZarrOptions};
 pub use reader::{Member, Survey, ZarrReader, open};
 pub use remote::{checked_url, is_url};
-pub use sink::{ZarrCollection, ZarrOutput, create, create_member};
+pub use sink::{ZarrBuilding, ZarrCollection, ZarrOutput, create, create_member};
 pub use verify::verify;
 
 /// Files of which a Zarr folder has at least one.

@@ -153,7 +153,9 @@ fn look_at_all(units: &[Unit], threads: usize) -> Result<(u64, Vec<Difference>),
             found.0 += unit.bytes;
             if let Some(how) = how {
                 let Unit { array, index, ref path, .. } = *unit;
-                found.1.push((n, Difference { array, unit: index, path: path.clone(), offset: None, how }));
+                found
+                    .1
+                    .push((n, Difference { image: None, array, unit: index, path: path.clone(), offset: None, how }));
             }
         }
         Ok(())

@@ -1,9 +1,10 @@
-//! Several scenes of a Zarr folder that are written together: an image with its labels, a plate, a folder of bioformats2raw.
+//! Several scenes that are written together: in a Zarr an image with its labels, a plate, a folder of bioformats2raw; in an
+//! OME-TIFF the images of a file.
 //!
 //! One lock keeps the whole; each image has a journal and a completion record of its own. So a run that goes on passes over
 //! finished images at the price of one small file each and reads one journal, however many wells there are.
 //!
-//! *Invariant:* the folder gets its name when every scene in it is whole.
+//! *Invariant:* the output gets its name when every scene in it is whole.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use microtome_zarr::{Member, OutputMeta, Survey, ZarrCollection};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::gathered::Gathered;
 use crate::losses::{Loss, Together, losses};
 use crate::{Image, Store, StoreOptions};
 
@@ -106,7 +108,7 @@ type RunOne<'r> = dyn Fn(&Store, &RunOptions) -> Result<RunReport, RunError> + '
 pub struct Collection {
     parts: Vec<Part>,
     options: StoreOptions,
-    output: ZarrCollection,
+    output: Gathered,
     together: Together,
     /// A store for each, for what is asked before the run.
     stores: Vec<Store>,
@@ -128,20 +130,36 @@ impl Collection {
         if let Some(why) = none().or_else(|| in_the_way(&parts)) {
             return Err(WriteError::Unsupported { path: path.to_owned(), why });
         }
-        if microtome_zarr::is_url(path) {
-            let why = "several images together are not written into a bucket; write them here and copy the folder, or take one \
-                       image with --region or --scene"
-                .to_owned();
-            return Err(WriteError::Unsupported { path: path.to_owned(), why });
-        }
+        in_a_bucket(path)?;
         let version = options.zarr.version;
         let groups: Vec<_> =
             groups.iter().map(|(path, says)| (path.clone(), Survey::in_version(says, version))).collect();
         let plate = groups.iter().any(|(_, says)| says.get("plate").is_some());
         let together = Together { plate, ome_xml: true };
-        let output = ZarrCollection::new(path, &options.zarr, groups, ome_xml);
-        let stores = parts.iter().map(|part| Store::inside(part, &path.join(&part.path), options));
-        let stores = stores.collect::<Result<_, _>>()?;
+        let output = Gathered::Zarr(ZarrCollection::new(path, &options.zarr, groups, ome_xml));
+        Collection::gathered(output, parts, together, options)
+    }
+
+    /// Images that are to be stored in one OME-TIFF, in their order. The path of each is its number.
+    ///
+    /// # Errors
+    /// [`WriteError`] if it cannot hold one of them.
+    pub fn tiff(path: &Path, parts: Vec<Part>, options: &StoreOptions) -> Result<Collection, WriteError> {
+        in_a_bucket(path)?;
+        let numbered = parts.into_iter().enumerate();
+        let parts: Vec<Part> = numbered.map(|(n, part)| Part { path: n.to_string(), ..part }).collect();
+        let output = Gathered::tiff(path, &parts, options)?;
+        Collection::gathered(output, parts, Together::default(), options)
+    }
+
+    fn gathered(
+        output: Gathered,
+        parts: Vec<Part>,
+        together: Together,
+        options: &StoreOptions,
+    ) -> Result<Collection, WriteError> {
+        let store = |(n, part): (usize, &Part)| output.store((n, part), &output.path().join(&part.path), options);
+        let stores = parts.iter().enumerate().map(store).collect::<Result<_, _>>()?;
         Ok(Collection { parts, options: options.clone(), output, together, stores })
     }
 
@@ -243,11 +261,11 @@ impl Collection {
     fn each(&self, dir: &Path, run: &RunOne<'_>, options: &RunOptions) -> Result<RunReport, (RunError, u64)> {
         let planes = self.stores.iter().map(|store| store.plan().planes()).sum();
         let mut report = RunReport::default();
-        for part in &self.parts {
+        for (n, part) in self.parts.iter().enumerate() {
             let dir: PathBuf = if part.path.is_empty() { dir.to_owned() } else { dir.join(&part.path) };
             let left = RunOptions { on_error: left(options.on_error, planes, &report), ..options.clone() };
-            let stored = Store::inside(part, &dir, &self.options).map_err(RunError::from).and_then(|s| run(&s, &left));
-            report = match stored {
+            let store = self.output.store((n, part), &dir, &self.options).map_err(RunError::from);
+            report = match store.and_then(|store| run(&store, &left)) {
                 Ok(next) => report.and(next),
                 Err(RunError::Kept { error, kept, .. }) => {
                     return Err((of_all(*error, options.on_error, planes), done(&report) + kept));
@@ -289,6 +307,18 @@ fn of_all(error: RunError, on_error: OnError, planes: u64) -> RunError {
 
 fn done(report: &RunReport) -> u64 {
     report.units_written + report.units_resumed
+}
+
+/// Refuses several images behind a URL.
+fn in_a_bucket(path: &Path) -> Result<(), WriteError> {
+    if !microtome_zarr::is_url(path) {
+        return Ok(());
+    }
+    let why =
+        "several images together are not written into a bucket; write them here and copy them, or take one image with \
+               --region or --scene"
+            .to_owned();
+    Err(WriteError::Unsupported { path: path.to_owned(), why })
 }
 
 /// Why the folder of a scene would lie where another one has a level.

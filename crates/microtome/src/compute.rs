@@ -8,6 +8,7 @@ use microtome_exec::{Plan, Resume, RunError, RunOptions, RunReport};
 use microtome_graph::{Estimate, Fusing, GraphError, LazyArray};
 use microtome_io::{Output, SceneInfo, SceneKind, Standing, WriteError};
 use microtome_ops::Op;
+use microtome_tiff::TiffMember;
 use microtome_zarr::{LevelSpec, OutputMeta};
 use serde_json::{Value, json};
 
@@ -125,6 +126,21 @@ impl Store {
             Ok(Box::new(microtome_zarr::create_member(dir, levels, meta, &options.zarr)?))
         })?;
         Ok(Store { said: Some((part.scene.clone(), OutputFormat::OmeZarr)), ..store })
+    }
+
+    /// A scene that is to be stored among others in an OME-TIFF.
+    pub(crate) fn in_tiff(
+        (number, part): (usize, &Part),
+        member: TiffMember,
+        options: &StoreOptions,
+    ) -> Result<Store, WriteError> {
+        let (options, dir) = (part.options(options), member.path().to_owned());
+        let kind = part.scene.kind;
+        let recipe = How::InTiff(Box::new(PartData::from(part)), number);
+        let store = Store::planned((&part.array, kind, recipe), &dir, part.meta(&options), &options, |_, _| {
+            Ok(Box::new(member))
+        })?;
+        Ok(Store { said: Some((part.scene.clone(), OutputFormat::OmeTiff)), ..store })
     }
 
     fn planned(

@@ -18,6 +18,7 @@ mod collection;
 mod compare;
 mod compute;
 mod describe;
+mod gathered;
 mod image;
 mod levels;
 mod losses;

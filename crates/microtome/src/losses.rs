@@ -132,7 +132,7 @@ fn others<'a>(
     let todo = match format {
         OutputFormat::Png => ["convert each with --scene"; 2],
         OutputFormat::OmeTiff => [
-            "convert each with --scene, or write OME-Zarr, which holds all",
+            "convert without --scene, --region, --level and --axes to keep all",
             "convert each with --scene to a file of its own, or write OME-Zarr, which holds labels",
         ],
         OutputFormat::OmeZarr => [

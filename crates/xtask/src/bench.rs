@@ -31,7 +31,7 @@ fn beside_peers(project: &Project, args: &[String]) -> Outcome {
     let reading = reading_binary(project)?;
     let mut command = Command::new(peers.python());
     command.arg(project.path("benches/peers/run.py")).arg("--data").arg(&data).arg("--reading").arg(reading);
-    command.arg("--microtome").arg(project.binary());
+    command.arg("--microtome").arg(project.binary("release"));
     let reencode = project.target.join("peers/zarrs_tools/bin/zarrs_reencode");
     if reencode.exists() {
         command.arg("--zarrs-reencode").arg(reencode);

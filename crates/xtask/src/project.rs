@@ -30,9 +30,9 @@ impl Project {
         self.root.join(relative)
     }
 
-    /// The `microtome` binary as `cargo build --release` leaves it.
-    pub(crate) fn binary(&self) -> PathBuf {
-        self.target.join("release").join(format!("microtome{}", std::env::consts::EXE_SUFFIX))
+    /// The `microtome` binary as cargo leaves it, in the folder of a profile.
+    pub(crate) fn binary(&self, folder: &str) -> PathBuf {
+        self.target.join(folder).join(format!("microtome{}", std::env::consts::EXE_SUFFIX))
     }
 
     /// A cargo command that runs at the root of the repository, with the cargo that started this program.

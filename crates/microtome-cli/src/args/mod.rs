@@ -124,7 +124,7 @@ pub(crate) enum PlannedVerb {
     Project(ProjectArgs),
 }
 
-/// Write an image, or a part of it, as OME-Zarr or OME-TIFF, or a plane as PNG; of a Zarr also its labels, wells and series
+/// Write images, or a part of one, as OME-Zarr or OME-TIFF, or a plane as PNG; with labels, wells and series
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// The image to read: a path, or the URL of a Zarr (http, https, s3, gs)

@@ -1,9 +1,10 @@
-//! `convert`: an image, or a part of it, as OME-Zarr, OME-TIFF or PNG; of a Zarr with all that belongs together: labels, wells,
-//! series.
+//! `convert`: an image, or a part of it, as OME-Zarr, OME-TIFF or PNG; with all that belongs together: labels, wells, series.
 
 use microtome::{
-    Collection, Image, LazyArray, Member, OutputFormat, Part, SceneKind, Store, Survey, describe, series, survey,
+    Collection, Image, LazyArray, Member, OutputFormat, Part, SceneInfo, SceneKind, Store, Survey, describe, series,
+    survey,
 };
+use serde_json::Value;
 
 use super::job::{self, Job, Work};
 use crate::args::{ConvertArgs, target};
@@ -13,10 +14,16 @@ use crate::error::CliError;
 pub(super) fn job(args: &ConvertArgs) -> Result<Job, CliError> {
     job::check(&args.output, &args.store)?;
     let image = job::open(&args.input)?;
-    if target(&args.output)? == OutputFormat::OmeZarr
-        && let Some(chosen) = chosen(&image, args)?
-    {
-        return together(&image, args, &chosen);
+    match target(&args.output)? {
+        OutputFormat::OmeZarr => {
+            if let Some(chosen) = chosen(&image, args)? {
+                return together(&image, args, &chosen);
+            }
+        }
+        OutputFormat::OmeTiff if args.source.scene.is_none() && is_whole(args) && images(&image).nth(1).is_some() => {
+            return in_one_tiff(&image, args);
+        }
+        OutputFormat::OmeTiff | OutputFormat::Png => {}
     }
     let array = cast(job::source(&image, &args.source)?, args)?;
     Job::new(&args.input, &args.output, array, &args.store)
@@ -29,10 +36,36 @@ fn cast(array: LazyArray, args: &ConvertArgs) -> Result<LazyArray, CliError> {
     })
 }
 
+/// Whether scenes are taken as they are.
+fn is_whole(args: &ConvertArgs) -> bool {
+    args.source.level == 0 && args.source.region.is_none() && args.source.axes.is_none()
+}
+
+/// The scenes that are images and no labels.
+fn images(image: &Image) -> impl Iterator<Item = &SceneInfo> {
+    image.info().scenes.iter().filter(|scene| scene.kind == SceneKind::Image)
+}
+
+/// All images of a file, or of a Zarr, in one OME-TIFF.
+fn in_one_tiff(image: &Image, args: &ConvertArgs) -> Result<Job, CliError> {
+    let member = |scene: &SceneInfo| Member {
+        scene: scene.index,
+        path: String::new(),
+        name: scene.name.clone(),
+        label: Value::Null,
+        windows: Vec::new(),
+    };
+    let parts = images(image).map(|scene| part(image, args, &member(scene))).collect::<Result<Vec<_>, _>>()?;
+    let array = parts[0].array.clone();
+    let options = args.store.options(OutputFormat::OmeTiff)?;
+    let work = Work::Several(Box::new(Collection::tiff(&args.output, parts, &options)?));
+    Ok(Job::of(&args.input, array, work, &args.store))
+}
+
 /// The scenes that are written together, with their groups: all of a Zarr or of an OME-TIFF, or the one of a Zarr that is named
 /// and its labels. `None` where there is nothing to keep together, and for a part of an image, whose labels would not fit it.
 fn chosen(image: &Image, args: &ConvertArgs) -> Result<Option<Survey>, CliError> {
-    if args.source.level > 0 || args.source.region.is_some() || args.source.axes.is_some() {
+    if !is_whole(args) {
         return Ok(None);
     }
     let survey = match survey(image)? {

@@ -17,4 +17,4 @@ pub use model::{BinaryOnly, FileRef, Ome, OmeChannel, OmeError, OmeImage, TiffDa
 pub use parse::parse;
 pub use places::held_well;
 pub use unit::{Unit, length_symbol, length_unit, time_symbol, time_unit};
-pub use write::{OmeMeta, held_text, keeps_original, original, type_name, write};
+pub use write::{OmeMeta, held_text, keeps_original, original, type_name, write, write_images};

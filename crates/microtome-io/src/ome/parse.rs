@@ -118,6 +118,11 @@ impl Walk {
                 self.uuid.name = Attributes::of(element)?.take("FileName").unwrap_or_default();
                 self.in_uuid = true;
             }
+            b"AnnotationRef" if self.has_pixels => {
+                if let Some(id) = Attributes::of(element)?.take("ID") {
+                    self.places.refer(self.ome.images.len(), id);
+                }
+            }
             name => self.places.enter(name, || Attributes::of(element))?,
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* what is read here only adds to images that the document has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use super::model::OmeImage;
@@ -12,7 +12,7 @@ use crate::{Position, Well};
 
 /// Namespace of the annotation that says where an image lies.
 const POSITION: &str = "microtome/position";
-/// Most wells that are remembered; plates have up to 3456, with several fields each.
+/// Most wells, and positions, that are remembered; plates have up to 3456 wells, with several fields each.
 const MOST: usize = 1 << 20;
 
 /// What has been read so far.
@@ -23,9 +23,12 @@ pub(super) struct Places {
     well: Well,
     in_sample: bool,
     of_image: HashMap<String, Well>,
-    in_position: bool,
+    /// The annotation with a position that the walk is in, and the axis in it.
+    in_position: Option<String>,
     key: String,
-    position: Position,
+    positions: HashMap<String, Position>,
+    /// Images, by their number, with the annotations that are theirs.
+    referring: Vec<(usize, String)>,
 }
 
 #[derive(Default)]
@@ -72,20 +75,26 @@ impl Places {
                     self.of_image.insert(id, self.well.clone());
                 }
             }
-            b"MapAnnotation" => self.in_position = attributes()?.take("Namespace").as_deref() == Some(POSITION),
-            b"M" if self.in_position => self.key = attributes()?.take("K").unwrap_or_default(),
+            b"MapAnnotation" => {
+                let mut attributes = attributes()?;
+                let is_ours = attributes.take("Namespace").as_deref() == Some(POSITION);
+                self.in_position = attributes.take("ID").filter(|_| is_ours && self.positions.len() < MOST);
+            }
+            b"M" if self.in_position.is_some() => self.key = attributes()?.take("K").unwrap_or_default(),
             _ => {}
         }
         Ok(())
     }
 
     pub(super) fn text(&mut self, text: &str) {
+        let Some(id) = &self.in_position else { return };
         let Some(value) = text.trim().parse().ok().filter(|v: &f64| v.is_finite()) else { return };
+        let position = self.positions.entry(id.clone()).or_default();
         match self.key.as_str() {
-            "t" => self.position.t = value,
-            "z" => self.position.z = value,
-            "y" => self.position.y = value,
-            "x" => self.position.x = value,
+            "t" => position.t = value,
+            "z" => position.z = value,
+            "y" => position.y = value,
+            "x" => position.x = value,
             _ => {}
         }
     }
@@ -93,9 +102,16 @@ impl Places {
     pub(super) fn leave(&mut self, name: &[u8]) {
         match name {
             b"WellSample" => self.in_sample = false,
-            b"MapAnnotation" => self.in_position = false,
+            b"MapAnnotation" => self.in_position = None,
             b"M" => self.key.clear(),
             _ => {}
+        }
+    }
+
+    /// Says that an image, by its number, has an annotation, which stands behind all images.
+    pub(super) fn refer(&mut self, image: usize, annotation: String) {
+        if self.referring.len() < MOST {
+            self.referring.push((image, annotation));
         }
     }
 
@@ -104,9 +120,10 @@ impl Places {
         for image in &mut *images {
             image.well = self.of_image.remove(&image.id);
         }
-        // Our documents have one image.
-        if let [image] = images {
-            image.position = self.position;
+        for (image, annotation) in &self.referring {
+            if let (Some(image), Some(position)) = (images.get_mut(*image), self.positions.get(annotation)) {
+                image.position = *position;
+            }
         }
     }
 }
@@ -131,22 +148,36 @@ pub fn held_well(well: &Well) -> Option<Well> {
     (named && field).then(|| well.clone())
 }
 
-/// The plate with the one well of an image.
-pub(super) fn write_plate(out: &mut String, well: &Well, image: &str) {
+/// The plates of images, each of which may have a well: those of one name, and whose rows and columns are called alike, lie
+/// on one plate.
+pub(super) fn write_plates(out: &mut String, wells: &[Option<Well>]) {
     let kind = |name: &str| if name.bytes().all(|b| b.is_ascii_digit()) { "number" } else { "letter" };
-    out.push_str("<Plate ID=\"Plate:0\"");
-    attribute(out, "Name", Some(well.plate.as_str()).filter(|name| !name.is_empty()));
-    attribute(out, "RowNamingConvention", Some(kind(&well.row)));
-    attribute(out, "ColumnNamingConvention", Some(kind(&well.column)));
-    // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "><Well ID=\"Well:0:0\" Row=\"{}\" Column=\"{}\"><WellSample ID=\"WellSample:0:0:0\" Index=\"{}\">\
-         <ImageRef ID=\"{image}\"/></WellSample></Well></Plate>",
-        well.row_index,
-        well.column_index,
-        well.field.parse().unwrap_or(0u32),
-    );
+    let mut plates: BTreeMap<_, BTreeMap<_, Vec<(usize, &Well)>>> = BTreeMap::new();
+    for (image, well) in wells.iter().enumerate().filter_map(|(n, well)| Some((n, well.as_ref()?))) {
+        let plate = (well.plate.as_str(), kind(&well.row), kind(&well.column));
+        let fields = plates.entry(plate).or_default().entry((well.row_index, well.column_index)).or_default();
+        fields.push((image, well));
+    }
+    for (p, ((name, rows, columns), wells)) in plates.iter().enumerate() {
+        let _ = write!(out, "<Plate ID=\"Plate:{p}\"");
+        attribute(out, "Name", Some(*name).filter(|name| !name.is_empty()));
+        attribute(out, "RowNamingConvention", Some(rows));
+        attribute(out, "ColumnNamingConvention", Some(columns));
+        out.push('>');
+        for (w, ((row, column), fields)) in wells.iter().enumerate() {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "<Well ID=\"Well:{p}:{w}\" Row=\"{row}\" Column=\"{column}\">");
+            for (f, (image, well)) in fields.iter().enumerate() {
+                let _ = write!(
+                    out,
+                    "<WellSample ID=\"WellSample:{p}:{w}:{f}\" Index=\"{}\"><ImageRef ID=\"Image:{image}\"/></WellSample>",
+                    well.field.parse().unwrap_or(0u32),
+                );
+            }
+            out.push_str("</Well>");
+        }
+        out.push_str("</Plate>");
+    }
 }
 
 /// The annotation that says where an image lies, in the units of its sizes.

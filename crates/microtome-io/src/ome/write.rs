@@ -1,4 +1,4 @@
-//! From the description of one image to an OME-XML document of the schema 2016-06.
+//! From the descriptions of images to an OME-XML document of the schema 2016-06.
 //!
 //! *Invariant:* the text is UTF-8, as OME wants it in a TIFF, and has no character references: Bio-Formats takes them apart.
 //! Equal descriptions give equal bytes.
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use microtome_array::{ArraySpec, Axis, PixelType};
 
-use super::places::{held_well, write_plate, write_position};
+use super::places::{held_well, write_plates, write_position};
 use super::unit::{length_symbol, time_symbol};
 use crate::{Channel, Limits, PixelSize, Position, Quantity, SceneInfo, Well};
 
@@ -87,32 +87,62 @@ pub fn type_name(dtype: PixelType) -> Option<&'static str> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write(array: ArraySpec, meta: &OmeMeta, uuid: &str) -> Option<String> {
-    let kind = type_name(array.dtype)?;
+    write_images(&[(array, meta)], uuid)
+}
+
+/// The document of several images, whose planes are the pages of one file, those of an image behind those of the one before;
+/// each as [`write`] has it. The original that is kept is that of the first.
+///
+/// # Examples
+/// ```
+/// use microtome_array::{ArraySpec, PixelType, Shape};
+/// use microtome_io::ome::{OmeMeta, parse, write_images};
+/// let array = ArraySpec { shape: Shape::new([1, 1, 5, 32, 64, 1])?, dtype: PixelType::U16 };
+/// let meta = OmeMeta::default();
+/// let xml = write_images(&[(array, &meta), (array, &meta)], "00000000-0000-8000-8000-000000000000").unwrap();
+/// let images = parse(&xml, &Default::default())?.images;
+/// assert_eq!((images.len(), images[1].tiff_data[0].ifd), (2, Some(5)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_images(images: &[(ArraySpec, &OmeMeta)], uuid: &str) -> Option<String> {
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><OME xmlns=\"{SCHEMA}\" \
          xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:schemaLocation=\"{SCHEMA} {SCHEMA}/ome.xsd\" \
          UUID=\"urn:uuid:{uuid}\" Creator=\"{CREATOR}\">"
     );
-    if let Some(well) = meta.well.as_ref().and_then(held_well) {
-        write_plate(&mut out, &well, "Image:0");
+    let wells = images.iter().map(|(_, meta)| meta.well.as_ref().and_then(held_well));
+    write_plates(&mut out, &wells.collect::<Vec<_>>());
+    let mut described = String::new();
+    let mut page = 0;
+    // Room for the references that stand between what is described.
+    let mut ends = Vec::with_capacity(images.len());
+    for (n, (array, meta)) in images.iter().enumerate() {
+        let _ = write!(described, "<Image ID=\"Image:{n}\"");
+        attribute(&mut described, "Name", Some(meta.name.as_str()).filter(|name| !name.is_empty()));
+        described.push('>');
+        pixels(&mut described, *array, meta, (n, page))?;
+        page += Axis::ALL[..3].iter().map(|&axis| array.shape.get(axis)).product::<u64>();
+        ends.push(described.len());
     }
-    out.push_str("<Image ID=\"Image:0\"");
-    attribute(&mut out, "Name", Some(meta.name.as_str()).filter(|name| !name.is_empty()));
-    out.push('>');
-    pixels(&mut out, array, meta, kind);
-    let mut annotations = String::new();
-    if let Some(kept) = meta.original.as_deref().and_then(original).map(|text| annotation(&text))
-        && fits(out.len() + kept.len())
-    {
-        // An annotation that belongs to the image is one that programs copy along.
-        out.push_str("<AnnotationRef ID=\"Annotation:0\"/>");
-        annotations.push_str(&kept);
+    let kept = images.first().and_then(|(_, meta)| meta.original.as_deref());
+    let kept = kept.and_then(original).map(|text| annotation(&text));
+    let kept = kept.filter(|kept| fits(out.len() + described.len() + kept.len()));
+    let mut annotations = kept.clone().unwrap_or_default();
+    let mut from = 0;
+    for (n, ((_, meta), end)) in images.iter().zip(ends).enumerate() {
+        out.push_str(&described[from..end]);
+        from = end;
+        if kept.is_some() {
+            // An annotation that belongs to the image is one that programs copy along.
+            out.push_str("<AnnotationRef ID=\"Annotation:0\"/>");
+        }
+        if !meta.position.is_origin() {
+            let id = format!("Annotation:{}", n + 1);
+            let _ = write!(out, "<AnnotationRef ID=\"{id}\"/>");
+            write_position(&mut annotations, &meta.position, &id);
+        }
+        out.push_str("</Image>");
     }
-    if !meta.position.is_origin() {
-        out.push_str("<AnnotationRef ID=\"Annotation:1\"/>");
-        write_position(&mut annotations, &meta.position, "Annotation:1");
-    }
-    out.push_str("</Image>");
     if !annotations.is_empty() {
         let _ = write!(out, "<StructuredAnnotations>{annotations}</StructuredAnnotations>");
     }
@@ -142,12 +172,14 @@ pub fn held_text(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
-fn pixels(out: &mut String, array: ArraySpec, meta: &OmeMeta, kind: &str) {
+/// Describes the pixels of image `n`, whose first plane is a page of the file; `None` for a type that OME does not have.
+fn pixels(out: &mut String, array: ArraySpec, meta: &OmeMeta, (n, page): (usize, u64)) -> Option<()> {
+    let kind = type_name(array.dtype)?;
     let [t, c, z, y, x, s] = array.shape.extents();
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        "<Pixels ID=\"Pixels:0\" DimensionOrder=\"XYZCT\" Type=\"{kind}\" SizeX=\"{x}\" SizeY=\"{y}\" SizeZ=\"{z}\" \
+        "<Pixels ID=\"Pixels:{n}\" DimensionOrder=\"XYZCT\" Type=\"{kind}\" SizeX=\"{x}\" SizeY=\"{y}\" SizeZ=\"{z}\" \
          SizeC=\"{}\" SizeT=\"{t}\" BigEndian=\"false\" Interleaved=\"{}\"",
         c * s,
         s > 1
@@ -166,16 +198,20 @@ fn pixels(out: &mut String, array: ArraySpec, meta: &OmeMeta, kind: &str) {
         attribute(out, "TimeIncrementUnit", Some(&unit));
     }
     out.push('>');
-    for n in 0..c {
-        let channel = meta.channels.get(n as usize).cloned().unwrap_or_default();
-        let _ = write!(out, "<Channel ID=\"Channel:0:{n}\"");
+    for number in 0..c {
+        let channel = meta.channels.get(number as usize).cloned().unwrap_or_default();
+        let _ = write!(out, "<Channel ID=\"Channel:{n}:{number}\"");
         attribute(out, "Name", Some(channel.name.as_str()).filter(|name| !name.is_empty()));
         attribute(out, "SamplesPerPixel", Some(&s.to_string()));
         attribute(out, "Color", channel.color.as_deref().and_then(color).as_deref());
         out.push_str("/>");
     }
-    let _ = write!(out, "<TiffData IFD=\"0\" FirstC=\"0\" FirstT=\"0\" FirstZ=\"0\" PlaneCount=\"{}\"/>", t * c * z);
-    out.push_str("</Pixels>");
+    let _ = write!(
+        out,
+        "<TiffData IFD=\"{page}\" FirstC=\"0\" FirstT=\"0\" FirstZ=\"0\" PlaneCount=\"{}\"/></Pixels>",
+        t * c * z
+    );
+    Some(())
 }
 
 /// `RRGGBB` as the signed number of red, green, blue and an opaque alpha.
@@ -268,6 +304,38 @@ mod tests {
         let channels: Vec<_> = image.channels.iter().map(|c| (c.name.as_str(), c.color.as_deref())).collect();
         assert_eq!(channels, [("DAPI", Some("0000FF")), ("GFP ü", Some("FF0102"))]);
         assert_eq!(image.tiff_data[0].plane_count, Some(30));
+    }
+
+    #[test]
+    fn several_images_keep_their_pages_places_and_wells_apart() {
+        let well = |row: u32, field: &str| Well {
+            plate: "p".to_owned(),
+            row: char::from(b'A' + row as u8).to_string(),
+            column: "2".to_owned(),
+            row_index: row,
+            column_index: 1,
+            field: field.to_owned(),
+        };
+        let at = |x| Position { x, ..Position::default() };
+        let metas = [(0, "0", 0.0), (0, "1", 7.5), (2, "0", -1.0)].map(|(row, field, x)| OmeMeta {
+            name: format!("{row}{field}"),
+            well: Some(well(row, field)),
+            position: at(x),
+            original: Some("<OME><Image Name='old'/></OME>".to_owned()),
+            ..meta()
+        });
+        let shapes = [[3, 2, 5, 32, 64, 1], [1, 1, 1, 8, 8, 3], [1, 1, 2, 8, 8, 1]];
+        let arrays = shapes.map(|extents| array(extents, PixelType::U16));
+        let images: Vec<_> = arrays.into_iter().zip(&metas).collect();
+        let xml = write_images(&images, UUID).unwrap();
+        let ome = parse(&xml, &Limits::default()).unwrap();
+        let pages: Vec<_> = ome.images.iter().map(|image| image.tiff_data[0].ifd).collect();
+        assert_eq!(pages, [Some(0), Some(30), Some(31)]);
+        for (image, meta) in ome.images.iter().zip(&metas) {
+            assert_eq!((&image.name, &image.well, image.position), (&meta.name, &meta.well, meta.position));
+        }
+        assert_eq!(xml.matches("<Plate ").count() + xml.matches("<Well ").count(), 3, "fields of a well share it");
+        assert_eq!(original(&xml), metas[0].original);
     }
 
     #[test]

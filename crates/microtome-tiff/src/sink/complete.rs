@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use microtome_io::{Completion, ReadError, StoredUnit, WriteError};
+use microtome_io::{ReadError, StoredUnit, WriteError};
 use serde::{Deserialize, Serialize};
 
 use super::ifd::{RECORD, UNITS};
@@ -33,7 +33,7 @@ const BEHIND: &[u8] = b"\"behind\":\"";
 pub(super) struct Record {
     format: u32,
     pub(super) plan: String,
-    /// Tiles of each level along t, c, z, y, x.
+    /// Tiles of each level along t, c, z, y, x; level after level of one image after another.
     pub(super) levels: Vec<[u64; 5]>,
     /// Length and CRC-32C of the other tag.
     pub(super) units: (u64, u32),
@@ -41,14 +41,43 @@ pub(super) struct Record {
     pub(super) xml: u32,
     /// Length of all behind the last tile and its CRC-32C, in 16 and 8 hexadecimal digits, taken with these digits as 0.
     behind: String,
+    /// What is missing in the one image.
+    pub(super) quarantine: Option<Listed>,
+    /// The images, where there may be several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) images: Vec<OfImage>,
+}
+
+/// What is said of one image of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OfImage {
+    /// The plan of the image alone.
+    pub(super) plan: String,
+    /// How many levels are its own.
+    pub(super) levels: usize,
     pub(super) quarantine: Option<Listed>,
 }
 
 /// The list of what is missing, with its CRC-32C.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Listed {
     crc32c: u32,
     text: String,
+}
+
+impl Listed {
+    pub(super) fn new(text: &str) -> Listed {
+        Listed { crc32c: crc32c::crc32c(text.as_bytes()), text: text.to_owned() }
+    }
+
+    /// The list, unless it is damaged; `path` is what an error names.
+    pub(super) fn checked(self, path: &Path) -> Result<String, WriteError> {
+        if crc32c::crc32c(self.text.as_bytes()) == self.crc32c {
+            return Ok(self.text);
+        }
+        let why = "the list of what is missing in it is damaged; --overwrite makes it anew".to_owned();
+        Err(WriteError::Journal { path: path.to_owned(), why })
+    }
 }
 
 /// Length and CRC-32C of what was written into it.
@@ -71,29 +100,45 @@ impl Write for Sum {
 }
 
 /// The list of tiles: length and checksum of each.
-pub(super) fn units(completion: &Completion<'_>) -> Vec<u8> {
-    let mut units = Vec::with_capacity(TILE_BYTES as usize * completion.units.iter().map(Vec::len).sum::<usize>());
-    for StoredUnit { stored_bytes, crc32c } in completion.units.iter().flatten() {
+pub(super) fn units(units: &[Vec<StoredUnit>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(TILE_BYTES as usize * units.iter().map(Vec::len).sum::<usize>());
+    for StoredUnit { stored_bytes, crc32c } in units.iter().flatten() {
         // A tile has at most 1 GiB before it is compressed.
-        units.extend((*stored_bytes as u32).to_le_bytes());
-        units.extend(crc32c.to_le_bytes());
+        out.extend((*stored_bytes as u32).to_le_bytes());
+        out.extend(crc32c.to_le_bytes());
     }
-    units
+    out
 }
 
 impl Record {
-    /// The record of an output, its sum of what stands behind the tiles not known yet.
-    pub(super) fn new(completion: &Completion<'_>, levels: Vec<[u64; 5]>, units: &[u8], xml: &[u8]) -> Record {
-        let listed = |text: &str| Listed { crc32c: crc32c::crc32c(text.as_bytes()), text: text.to_owned() };
+    /// The record of an output of a plan, its sum of what stands behind the tiles not known yet: of one image, with what is
+    /// missing in it, or of several.
+    pub(super) fn new(
+        plan: &str,
+        levels: Vec<[u64; 5]>,
+        (units, xml): (&[u8], &[u8]),
+        (quarantine, images): (Option<Listed>, Vec<OfImage>),
+    ) -> Record {
         Record {
             format: FORMAT,
-            plan: completion.plan.to_owned(),
+            plan: plan.to_owned(),
             levels,
             units: (units.len() as u64, crc32c::crc32c(units)),
             xml: crc32c::crc32c(xml),
             behind: written(Sum::default()),
-            quarantine: completion.quarantine.map(listed),
+            quarantine,
+            images,
         }
+    }
+
+    /// Whether something is missing in it.
+    pub(super) fn has_quarantine(&self) -> bool {
+        self.quarantine.is_some() || self.images.iter().any(|image| image.quarantine.is_some())
+    }
+
+    /// How many levels each image has.
+    pub(super) fn levels_of_images(&self) -> Vec<usize> {
+        if self.images.is_empty() { vec![self.levels.len()] } else { self.images.iter().map(|i| i.levels).collect() }
     }
 
     /// The same with the sum of what stands behind the tiles.
@@ -165,7 +210,7 @@ pub(super) fn find(file: &SourceFile) -> Result<Option<Found>, ReadError> {
 }
 
 /// The record of a file; `None` if it has none that is understood.
-fn record(path: &Path) -> Option<Record> {
+pub(super) fn record(path: &Path) -> Option<Record> {
     Some(find(&SourceFile::open(path).ok()?).ok()??.record)
 }
 
@@ -176,10 +221,5 @@ pub(super) fn plan(path: &Path) -> Option<String> {
 
 /// The list of what is missing in a finished output; `None` if nothing is.
 pub(super) fn quarantine(path: &Path) -> Result<Option<String>, WriteError> {
-    let Some(Listed { crc32c, text }) = record(path).and_then(|record| record.quarantine) else { return Ok(None) };
-    if crc32c::crc32c(text.as_bytes()) == crc32c {
-        return Ok(Some(text));
-    }
-    let why = "the list of what is missing in it is damaged; --overwrite makes it anew".to_owned();
-    Err(WriteError::Journal { path: path.to_owned(), why })
+    record(path).and_then(|record| record.quarantine).map(|listed| listed.checked(path)).transpose()
 }

@@ -1,6 +1,6 @@
 //! The tag tables of an output: where each lies follows from their sizes alone, so they are written one after another.
 //!
-//! The pages come first, in the order of their planes, then below each its smaller levels. *Invariant:* no table or list of
+//! The pages of an image come first, in the order of their planes, then below each its smaller levels; then the next image. *Invariant:* no table or list of
 //! them is in memory but the one being written.
 
 use std::io::{self, Write};
@@ -157,11 +157,24 @@ pub(super) struct Tiles {
     pub(super) lengths: Vec<u64>,
 }
 
-/// Where the tables lie.
+impl Tiles {
+    /// Tiles that lie one behind another from an offset.
+    pub(super) fn at(start: u64, lengths: Vec<u64>) -> Tiles {
+        let mut next = start;
+        let offsets = lengths.iter().map(|length| {
+            next += length;
+            next - length
+        });
+        Tiles { offsets: offsets.collect(), lengths }
+    }
+}
+
+/// Where the tables of an image lie.
 pub(super) struct Tables<'a> {
     width: Width,
     levels: &'a [TiffLevel],
-    first: First<'a>,
+    /// In the first image of the file.
+    first: Option<First<'a>>,
     planes: u64,
     /// Where the first lies, and bytes of it, of each other page, and of each smaller level of a page.
     at: u64,
@@ -170,7 +183,7 @@ pub(super) struct Tables<'a> {
 
 impl<'a> Tables<'a> {
     /// Tables that begin at an offset, a multiple of 8.
-    pub(super) fn new(width: Width, levels: &'a [TiffLevel], first: First<'a>, at: u64) -> Tables<'a> {
+    pub(super) fn new(width: Width, levels: &'a [TiffLevel], first: Option<First<'a>>, at: u64) -> Tables<'a> {
         let per_plane = levels.first().map_or(1, TiffLevel::tiles_of_plane).max(1);
         let planes = levels.first().map_or(0, |level| level.spec.units.count()) / per_plane;
         let mut tables = Tables { width, levels, first, planes, at, sizes: (0, 0, Vec::new()) };
@@ -181,6 +194,16 @@ impl<'a> Tables<'a> {
         };
         tables.sizes = (size(0, 0), size(0, 1), (1..levels.len()).map(|level| size(level, 1)).collect());
         tables
+    }
+
+    /// Where the first lies.
+    pub(super) fn begin(&self) -> u64 {
+        self.at
+    }
+
+    /// Where the last ends.
+    pub(super) fn end(&self) -> u64 {
+        self.table(self.planes, 0) + self.planes * self.sizes.2.iter().sum::<u64>()
     }
 
     /// Where the table of a level of a plane lies.
@@ -194,10 +217,10 @@ impl<'a> Tables<'a> {
         page(self.planes) + plane * smaller.iter().sum::<u64>() + before
     }
 
-    /// Writes all.
-    pub(super) fn write(&self, tiles: &[Tiles], out: &mut impl Write) -> io::Result<()> {
+    /// Writes all; the last page leads to the page at an offset, to none for 0.
+    pub(super) fn write(&self, tiles: &[Tiles], then: u64, out: &mut impl Write) -> io::Result<()> {
         for plane in 0..self.planes {
-            let next = if plane + 1 < self.planes { self.table(plane + 1, 0) } else { 0 };
+            let next = if plane + 1 < self.planes { self.table(plane + 1, 0) } else { then };
             self.write_one((0, plane), &tiles[0], next, out)?;
         }
         for plane in 0..self.planes {
@@ -231,19 +254,19 @@ impl<'a> Tables<'a> {
         let mut fields = Vec::with_capacity(20);
         let mut add = |tag: u16, kind: u16, value: Value<'f>| fields.push(Field { tag, kind, value });
         let one = |kind: u16, number: u64| Value::Again(type_size(kind), number, 1);
-        let is_first = level == 0 && plane == 0;
+        let first = self.first.filter(|_| level == 0 && plane == 0);
         add(254, LONG, one(LONG, u64::from(level > 0))); // NewSubfileType: 1 is a smaller level
         add(256, LONG, one(LONG, tags.width));
         add(257, LONG, one(LONG, tags.height));
         add(258, SHORT, Value::Again(2, tags.bits, tags.samples));
         add(259, SHORT, one(SHORT, tags.compression));
         add(262, SHORT, one(SHORT, tags.photometric));
-        if is_first {
-            add(270, ASCII, Value::Bytes(self.first.xml));
+        if let Some(first) = first {
+            add(270, ASCII, Value::Bytes(first.xml));
         }
         add(277, SHORT, one(SHORT, tags.samples));
         add(284, SHORT, one(SHORT, 1)); // PlanarConfiguration: the samples of a pixel together
-        if is_first {
+        if first.is_some() {
             add(305, ASCII, Value::Bytes(SOFTWARE.as_bytes()));
         }
         if tags.predictor > 1 {
@@ -261,9 +284,9 @@ impl<'a> Tables<'a> {
             add(338, SHORT, Value::Again(2, 0, tags.samples - colors)); // ExtraSamples: of no stated meaning
         }
         add(339, SHORT, Value::Again(2, tags.format, tags.samples));
-        if is_first {
-            add(RECORD, UNDEFINED, Value::Bytes(self.first.record));
-            add(UNITS, UNDEFINED, Value::Bytes(self.first.units));
+        if let Some(first) = first {
+            add(RECORD, UNDEFINED, Value::Bytes(first.record));
+            add(UNITS, UNDEFINED, Value::Bytes(first.units));
         }
         fields
     }

@@ -1,11 +1,13 @@
 //! One level of an output: an array in tiles.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use microtome_array::{ArraySpec, Axis, ChunkGrid, ChunkIndex, Region, Shape};
 use microtome_io::{Receipt, Sink, SinkSpec, UnitWriter, WriteContext, WriteError};
 
-use super::part::{Part, Placed};
+use super::part::{Encoded, Part, Placed, Take};
+use super::spill::Spill;
 use super::unit::{TiffUnit, scratch_bytes};
 use crate::codec::Encoder;
 use crate::fetch;
@@ -31,6 +33,8 @@ pub(super) struct TiffLevel {
     pub(super) tags: Tags,
     pub(super) encoder: Encoder,
     pub(super) part: Part,
+    /// Where its tiles go in a process that has joined the output.
+    spill: OnceLock<Spill>,
     read_scratch: u64,
     out: PathBuf,
 }
@@ -53,6 +57,7 @@ impl TiffLevel {
         Ok(TiffLevel {
             spec: SinkSpec { array, units, part: units.chunk() },
             part: Part::new(start, layout.most_encoded),
+            spill: OnceLock::new(),
             read_scratch: fetch::scratch(&layout),
             out: out.to_owned(),
             encoder,
@@ -86,6 +91,26 @@ impl TiffLevel {
 
     pub(super) fn refused(&self, tile: &Region, why: &str) -> WriteError {
         WriteError::Encode { path: self.path(), what: format!("tile {tile}"), why: why.to_owned() }
+    }
+
+    /// Lets its tiles be appended by the process that has prepared the output.
+    pub(super) fn join(&self, partial: &Path, number: usize) -> Result<(), WriteError> {
+        let spill = Spill::join(partial, number)?;
+        self.spill.get_or_init(|| spill);
+        Ok(())
+    }
+
+    /// Whether it was joined.
+    pub(super) fn is_joined(&self) -> bool {
+        self.spill.get().is_some()
+    }
+
+    /// Takes a tile; gives those that are stored by it.
+    pub(super) fn put(&self, tile: Encoded<'_>, take: Take<'_>) -> Result<Vec<Placed>, WriteError> {
+        match self.spill.get() {
+            Some(spill) => Ok(vec![spill.put(tile)?]),
+            None => self.part.put(tile, take),
+        }
     }
 
     /// The receipt of a tile that was stored.

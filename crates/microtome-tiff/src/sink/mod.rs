@@ -8,15 +8,16 @@
 
 mod complete;
 mod ifd;
+mod join;
 mod level;
 mod part;
 mod place;
 mod reopen;
+mod several;
+mod spill;
 mod unit;
 mod verify;
 
-use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -28,9 +29,12 @@ use microtome_io::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use self::ifd::{First, Tables, Tiles, Width};
+use self::complete::Listed;
+use self::ifd::Width;
+use self::join::{Piece, Whole};
 use self::level::TiffLevel;
 use self::place::{Partial, Place};
+pub use self::several::{TiffBuilding, TiffCollection, TiffMember};
 pub use self::verify::verify;
 use crate::TiffOptions;
 
@@ -103,7 +107,7 @@ pub fn create(
         return Err(refused(why));
     }
     let small = TiffOutput::new(path, levels, meta, options, Width { big: false }).map_err(refused)?;
-    let big = most_bytes(&small.levels, small.xml(NO_UUID).len() as u64) > u64::from(u32::MAX);
+    let big = most_bytes(&[&small.levels], small.xml(NO_UUID).len() as u64) > u64::from(u32::MAX);
     if big { TiffOutput::new(path, levels, meta, options, Width { big }).map_err(refused) } else { Ok(small) }
 }
 
@@ -135,13 +139,16 @@ fn misfit(levels: &[ArraySpec]) -> Option<String> {
     })
 }
 
-/// Most bytes that a file may have, however its tiles are compressed.
-fn most_bytes(levels: &[TiffLevel], xml: u64) -> u64 {
-    let units = levels.iter().map(|level| level.spec.units.count()).fold(0, u64::saturating_add);
-    let planes = levels[0].spec.units.count() / levels[0].tiles_of_plane().max(1);
-    let tables = planes.saturating_mul(1024 * levels.len() as u64 + SPARE_PER_PLANE);
-    let tiles = levels.iter().map(TiffLevel::most_bytes).fold(0, u64::saturating_add);
-    [tiles, tables, units.saturating_mul(16), xml, SPARE].into_iter().fold(0, u64::saturating_add)
+/// Most bytes that a file may have, however its tiles are compressed; `images` are the levels of each.
+fn most_bytes(images: &[&[TiffLevel]], xml: u64) -> u64 {
+    let of_image = |levels: &&[TiffLevel]| {
+        let units = levels.iter().map(|level| level.spec.units.count()).fold(0, u64::saturating_add);
+        let planes = levels[0].spec.units.count() / levels[0].tiles_of_plane().max(1);
+        let tables = planes.saturating_mul(1024 * levels.len() as u64 + SPARE_PER_PLANE);
+        let tiles = levels.iter().map(TiffLevel::most_bytes).fold(0, u64::saturating_add);
+        tiles.saturating_add(tables).saturating_add(units.saturating_mul(16))
+    };
+    images.iter().map(of_image).chain([xml, SPARE]).fold(0, u64::saturating_add)
 }
 
 /// A UUID (of the kind whose bits are one's own) that follows from the plan.
@@ -151,6 +158,13 @@ fn uuid(plan: &str) -> String {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = format!("{bytes:x}");
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
+}
+
+/// Text as a tag has it.
+fn with_zero(text: String) -> Vec<u8> {
+    let mut bytes = text.into_bytes();
+    bytes.push(0);
+    bytes
 }
 
 impl TiffOutput {
@@ -180,70 +194,43 @@ impl TiffOutput {
     fn xml(&self, uuid: &str) -> String {
         ome::write(self.levels[0].spec.array, &self.meta, uuid).unwrap_or_default()
     }
+}
 
-    /// Puts the tiles of all levels into the file of the first; gives where each lies.
-    fn join(&self, units: &[Vec<StoredUnit>]) -> Result<(Vec<Tiles>, u64), WriteError> {
-        let first = &self.levels[0];
-        let mut end = first.part.close()?;
-        let mut file = first.part.file()?;
-        let mut all = Vec::with_capacity(self.levels.len());
-        for (n, level) in self.levels.iter().enumerate() {
-            let (mut offsets, lengths) = level.part.tiles();
-            let recorded = units.get(n).map(|units| units.iter().map(|unit| unit.stored_bytes));
-            let all_there = lengths.len() as u64 == level.spec.units.count();
-            if !all_there || !recorded.is_some_and(|recorded| recorded.eq(lengths.iter().copied())) {
-                return Err(self.misused("it is finished and some of its tiles are not stored"));
-            }
-            if n > 0 {
-                for offset in &mut offsets {
-                    *offset += end;
-                }
-                let (mut from, bytes) = (level.part.file()?, level.part.len().0);
-                let os = |e| WriteError::os(&level.path(), "append to the levels before", e);
-                from.seek(SeekFrom::Start(0)).map_err(os)?;
-                file.seek(SeekFrom::Start(end)).map_err(os)?;
-                let copied = std::io::copy(&mut std::io::Read::take(from, bytes), &mut file).map_err(os)?;
-                if copied != bytes {
-                    return Err(os(std::io::ErrorKind::UnexpectedEof.into()));
-                }
-                end += bytes;
-            }
-            all.push(Tiles { offsets, lengths });
+/// The tiles of each level, all of which must be there as they were recorded.
+fn pieces(
+    levels: &[TiffLevel],
+    units: &[Vec<StoredUnit>],
+    misused: impl Fn(&str) -> WriteError,
+) -> Result<Vec<Piece>, WriteError> {
+    let piece = |(n, level): (usize, &TiffLevel)| {
+        let lengths = level.part.lengths();
+        let recorded = units.get(n).map(|units| units.iter().map(|unit| unit.stored_bytes));
+        let all_there = lengths.len() as u64 == level.spec.units.count();
+        if !all_there || !recorded.is_some_and(|recorded| recorded.eq(lengths.iter().copied())) {
+            return Err(misused("it is finished and some of its tiles are not stored"));
         }
-        Ok((all, end))
-    }
+        Ok(Piece { path: level.path(), lengths })
+    };
+    levels.iter().enumerate().map(piece).collect()
+}
 
-    /// Writes what stands behind the tiles, then the header.
-    fn write_tables(&self, completion: &Completion<'_>, tiles: &[Tiles], end: u64) -> Result<(), WriteError> {
-        let mut xml = self.xml(&uuid(completion.plan)).into_bytes();
-        xml.push(0);
-        let units = complete::units(completion);
-        let levels = self.levels.iter().map(TiffLevel::tiles).collect();
-        let record = complete::Record::new(completion, levels, &units, &xml);
-        let at = end.next_multiple_of(8);
-        let behind = |record: &complete::Record, mut out: &mut dyn Write| {
-            let record = record.to_bytes();
-            let first = First { xml: &xml, record: &record, units: &units };
-            out.write_all(&[0; 8][..(at - end) as usize])?;
-            Tables::new(self.width, &self.levels, first, at).write(tiles, &mut out)
-        };
-        let mut sum = complete::Sum::default();
-        let path = self.levels[0].path();
-        let failed = |e| WriteError::os(&path, "write the tag tables of", e);
-        behind(&record, &mut sum).map_err(failed)?;
-        if !self.width.big && end + sum.bytes > u64::from(u32::MAX) {
-            let why = "the list of what is missing in it makes it larger than a TIFF may be".to_owned();
-            return Err(WriteError::Unsupported { path: self.place.out.clone(), why });
+/// Brings tiles of some levels to the disk, if that is waited for.
+fn settle(
+    levels: &[TiffLevel],
+    units: &[(usize, Receipt)],
+    syncs: bool,
+    misused: impl Fn(&str) -> WriteError,
+) -> Result<(), WriteError> {
+    let mut touched = vec![false; levels.len()];
+    for (n, receipt) in units {
+        let level = levels.get(*n).ok_or_else(|| misused("there is no such array"))?;
+        if level.spec.units.linear(&receipt.unit) >= level.part.len().1 {
+            return Err(misused("a unit is settled that was not written"));
         }
-        let mut file = self.levels[0].part.file()?;
-        let written = file.seek(SeekFrom::Start(end)).and_then(|_| {
-            let mut out = BufWriter::with_capacity(1 << 20, &mut file);
-            behind(&record.sealed(sum), &mut out)?;
-            out.flush()
-        });
-        let written = written.and_then(|()| file.write_all_at(&self.width.header(at), 0));
-        written.map_err(failed)
+        touched[*n] = true;
     }
+    let touched = levels.iter().zip(touched).filter(|(_, touched)| *touched && syncs);
+    touched.into_iter().try_for_each(|(level, _)| level.part.sync())
 }
 
 impl Output for TiffOutput {
@@ -297,18 +284,20 @@ impl Output for TiffOutput {
         Ok(standing)
     }
 
+    fn join(&self, plan: &str, _durability: Durability) -> Result<(), WriteError> {
+        let partial = self.place.partial(plan)?;
+        self.levels.iter().enumerate().try_for_each(|(n, level)| level.join(&partial, n))
+    }
+
+    fn adopt(&self, units: &[(usize, Receipt)]) -> Result<Vec<(usize, Receipt)>, WriteError> {
+        spill::adopt(&self.levels, self.begun()?.0.dir(), units, |why| self.misused(why))
+    }
+
     fn settle(&self, units: &[(usize, Receipt)]) -> Result<(), WriteError> {
-        let (_, syncs) = self.begun()?;
-        let mut touched = vec![false; self.levels.len()];
-        for (n, receipt) in units {
-            let level = self.levels.get(*n).ok_or_else(|| self.misused("there is no such array"))?;
-            if level.spec.units.linear(&receipt.unit) >= level.part.len().1 {
-                return Err(self.misused("a unit is settled that was not written"));
-            }
-            touched[*n] = true;
+        if self.levels.iter().any(TiffLevel::is_joined) {
+            return Ok(()); // tiles are brought to the disk where they are appended
         }
-        let touched = self.levels.iter().zip(touched).filter(|(_, touched)| *touched && syncs);
-        touched.into_iter().try_for_each(|(level, _)| level.part.sync())
+        settle(&self.levels, units, self.begun()?.1, |why| self.misused(why))
     }
 
     fn check(&self, array: usize, receipt: &Receipt, how: Check) -> Result<bool, WriteError> {
@@ -322,12 +311,19 @@ impl Output for TiffOutput {
 
     fn finish(&self, completion: &Completion<'_>) -> Result<(), WriteError> {
         let (partial, syncs) = self.begun()?;
-        let (tiles, end) = self.join(completion.units)?;
-        self.write_tables(completion, &tiles, end)?;
+        let first = &self.levels[0];
+        let whole = Whole { file: first.part.file()?, path: &first.path(), width: self.width };
+        let (tiles, end) = whole.join(pieces(&self.levels, completion.units, |why| self.misused(why))?)?;
+        let xml = with_zero(self.xml(&uuid(completion.plan)));
+        let units = complete::units(completion.units);
+        let levels = self.levels.iter().map(TiffLevel::tiles).collect();
+        let missing = completion.quarantine.map(Listed::new);
+        let record = complete::Record::new(completion.plan, levels, (&units, &xml), (missing, Vec::new()));
+        whole.write_tables(&[&self.levels], (&tiles, end), (record, &xml, &units))?;
         if syncs {
-            self.levels[0].part.sync()?;
+            first.part.sync()?;
         }
-        partial.publish(syncs)
+        partial.publish(&partial.level(0), syncs)
     }
 
     fn quarantine(&self) -> Result<Option<String>, WriteError> {

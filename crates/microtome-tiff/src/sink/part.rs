@@ -130,6 +130,11 @@ impl Part {
         state.ends.iter().zip(starts).map(|(end, start)| (*start, end - start)).unzip()
     }
 
+    /// Lengths of its tiles.
+    pub(super) fn lengths(&self) -> Vec<u64> {
+        self.tiles().1
+    }
+
     /// Takes a tile; gives those that are stored by it, in order. `take` gives room for one that waited.
     pub(super) fn put(&self, tile: Encoded<'_>, take: Take<'_>) -> Result<Vec<Placed>, WriteError> {
         let files = self.files()?;
@@ -237,14 +242,6 @@ impl Part {
             state.crcs.push(stored.crc32c);
         }
         Ok(right)
-    }
-
-    /// Cuts the file behind its last tile, so that something can be put there.
-    pub(super) fn close(&self) -> Result<u64, WriteError> {
-        let files = self.files()?;
-        self.state().is_cut = false;
-        self.cut(files, &mut self.state())?;
-        Ok(self.len().0)
     }
 
     /// Brings the file to the disk.

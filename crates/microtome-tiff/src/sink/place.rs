@@ -38,6 +38,11 @@ impl Place {
         standing::of(standing::unfinished(&self.out, &ours)?, resume, self.overwrite)
     }
 
+    /// The partial folder of an output of a plan.
+    pub(super) fn partial(&self, plan: &str) -> Result<PathBuf, WriteError> {
+        beside::partial(&self.out, plan)
+    }
+
     /// Makes the partial folder, or takes up the one that is there.
     pub(super) fn begin(&self, plan: &str, begun: Standing) -> Result<Partial, WriteError> {
         let (dir, journal) = (beside::partial(&self.out, plan)?, self.journal(plan)?);
@@ -75,11 +80,15 @@ impl Partial {
         sync_folder(parent(&self.out))
     }
 
-    /// Gives the file of the full resolution, which is the whole output by now, its name; removes the rest.
-    pub(super) fn publish(&self, sync: bool) -> Result<(), WriteError> {
+    /// The folder in which it is built.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Gives the file of the first level, which is the whole output by now, its name; removes the rest.
+    pub(super) fn publish(&self, whole: &Path, sync: bool) -> Result<(), WriteError> {
         standing::check_file(&self.out, self.overwrite)?;
-        let whole = self.level(0);
-        rename(&whole, &self.out)?;
+        rename(whole, &self.out)?;
         if sync {
             sync_folder(parent(&self.out))?;
         }

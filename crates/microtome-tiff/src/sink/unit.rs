@@ -91,7 +91,7 @@ impl UnitWriter for TiffUnit<'_> {
             encoded
         };
         let tile = Encoded { tile: level.spec.units.linear(&unit), bytes: bytes.bytes(), whole };
-        let placed = level.part.put(tile, &|len| pool.take(len))?;
+        let placed = level.put(tile, &|len| pool.take(len))?;
         Ok(placed.iter().map(|placed| level.receipt(placed)).collect())
     }
 }

@@ -69,7 +69,7 @@ impl ZarrCollection {
         standing: Standing,
         images: &[String],
         sync: bool,
-    ) -> Result<Building<'_>, WriteError> {
+    ) -> Result<ZarrBuilding<'_>, WriteError> {
         let (partial, _) = self.place.begin(plan, standing)?;
         complete::write_collection(partial.dir(), plan, images, false, sync)?;
         for path in images {
@@ -77,7 +77,7 @@ impl ZarrCollection {
             std::fs::create_dir_all(&folder).map_err(|e| WriteError::os(&folder, "create", e))?;
         }
         let (plan, images) = (plan.to_owned(), images.to_vec());
-        Ok(Building { collection: self, partial, plan, images, sync })
+        Ok(ZarrBuilding { collection: self, partial, plan, images, sync })
     }
 
     /// Removes what a run left that was killed after the collection had its name.
@@ -91,7 +91,7 @@ impl ZarrCollection {
 
 /// A collection being written.
 #[derive(Debug)]
-pub struct Building<'a> {
+pub struct ZarrBuilding<'a> {
     collection: &'a ZarrCollection,
     partial: Partial,
     plan: String,
@@ -99,7 +99,7 @@ pub struct Building<'a> {
     sync: bool,
 }
 
-impl Building<'_> {
+impl ZarrBuilding<'_> {
     /// The folder in which the images are built.
     pub fn dir(&self) -> &Path {
         self.partial.dir()

@@ -27,7 +27,7 @@ use microtome_io::{
 };
 use serde_json::{Value, json};
 
-pub use self::collection::{ZarrCollection, create_member};
+pub use self::collection::{ZarrBuilding, ZarrCollection, create_member};
 
 use self::building::{Building, Site};
 use self::document::Dataset;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::collection::Part;
+use crate::gathered::one_of_tiff;
 use crate::renamed::reread;
 use crate::{Store, StoreOptions};
 
@@ -66,6 +67,8 @@ pub(crate) enum How {
     Part(Box<PartData>),
     /// The same, in a folder among others.
     Inside(Box<PartData>),
+    /// The same, the image of that number in an OME-TIFF of several.
+    InTiff(Box<PartData>, usize),
 }
 
 /// A [`Part`] without its array.
@@ -99,6 +102,7 @@ impl Recipe {
             How::Array(scene) => Store::of(array, path, scene.as_deref(), options),
             How::Part(part) => Store::of_part(&part.of(array), path, options),
             How::Inside(part) => Store::inside(&part.of(array), path, options),
+            How::InTiff(part, number) => one_of_tiff((number, &part.of(array)), path, options),
         }
     }
 

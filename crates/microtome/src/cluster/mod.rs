@@ -138,6 +138,10 @@ impl Elsewhere for Cluster<'_> {
         let shadow: &dyn Output = shadow.output();
         let durability = Durability::None;
         shadow.prepare(&Prepare { durability, ..Prepare::fresh(&self.hash) })?;
+        if !shadow.is_shared() {
+            // So that its units have their receipts whatever their order.
+            shadow.join(&self.hash, durability)?;
+        }
         let RunOptions { on_error, .. } = *self.options;
         let options = RunOptions { threads: 1, memory: self.memory, on_error, durability, ..RunOptions::default() };
         self.store.plan().run_errand(errand, Some(shadow), &options)

@@ -14,14 +14,40 @@ const PIECE: u64 = 512;
 
 /// A list that is right.
 pub(super) struct List {
-    /// Tiles of each level along t, c, z, y, x.
-    levels: Vec<[u64; 5]>,
+    /// The levels of all images.
+    levels: Vec<Level>,
+    has_several: bool,
     /// Tiles of all levels.
     pub(super) tiles: u64,
     /// Where the list lies.
     at: Segment,
     /// Offset of the first tile.
     start: u64,
+}
+
+/// A level as it was recorded.
+struct Level {
+    image: usize,
+    /// Its number in the image.
+    number: usize,
+    /// Tiles along t, c, z, y, x.
+    tiles: [u64; 5],
+    /// The page of the image's first plane.
+    page: u64,
+}
+
+/// Where a tile belongs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Belongs {
+    /// The image, where there are several.
+    pub(super) image: Option<usize>,
+    pub(super) level: usize,
+    /// Its place along t, c, z, y, x, in tiles.
+    pub(super) unit: [u64; 5],
+    /// The page of its plane in the full resolution.
+    pub(super) page: u64,
+    /// Its number in the plane.
+    pub(super) of_plane: u64,
 }
 
 /// A tile as it was recorded.
@@ -44,10 +70,10 @@ pub(super) struct Walked {
 impl List {
     /// The list of a file; the inner error is how it differs from what was recorded of it.
     pub(super) fn of(file: &SourceFile, found: &Found) -> Result<Result<List, PartDifference>, ReadError> {
-        let levels = found.record.levels.clone();
+        let record = &found.record;
         let count = |level: &[u64; 5]| level.iter().try_fold(1, |n: u64, extent| n.checked_mul(*extent));
-        let tiles = levels.iter().map(count).try_fold(0, |sum: u64, level| sum.checked_add(level?));
-        let (bytes, expected) = found.record.units;
+        let tiles = record.levels.iter().map(count).try_fold(0, |sum: u64, level| sum.checked_add(level?));
+        let (bytes, expected) = record.units;
         let at = found.units.unwrap_or(Segment { offset: file.size(), bytes: 0 });
         let wrong = |how| PartDifference {
             part: "the list of the tiles' checksums".to_owned(),
@@ -56,7 +82,7 @@ impl List {
             how,
         };
         let fits = tiles.filter(|tiles| at.bytes == bytes && tiles.checked_mul(TILE_BYTES) == Some(bytes));
-        let Some(tiles) = fits else {
+        let (Some(tiles), Some(levels)) = (fits, levels(&record.levels, &record.levels_of_images())) else {
             return Ok(Err(wrong(HowDifferent::Length { expected: bytes, found: at.bytes })));
         };
         let stored = sum(file, at, None)?;
@@ -66,7 +92,8 @@ impl List {
         if stored.crc32c != expected {
             return Ok(Err(wrong(HowDifferent::Checksum { expected, found: stored.crc32c })));
         }
-        Ok(Ok(List { levels, tiles, at, start: found.start.len() as u64 }))
+        let has_several = !record.images.is_empty();
+        Ok(Ok(List { levels, has_several, tiles, at, start: found.start.len() as u64 }))
     }
 
     /// Before the first tile.
@@ -93,27 +120,37 @@ impl List {
         Ok(bytes.chunks_exact(TILE_BYTES as usize).map(tile).collect())
     }
 
-    /// The level of a tile, its place along t, c, z, y, x, and its number in the level.
-    pub(super) fn place(&self, number: u64) -> (usize, [u64; 5], u64) {
+    /// Where a tile belongs; `None` for one that there is not.
+    pub(super) fn place(&self, number: u64) -> Option<Belongs> {
         let mut rest = number;
-        for (level, counts) in self.levels.iter().enumerate() {
-            let tiles: u64 = counts.iter().product();
+        for level in &self.levels {
+            let tiles: u64 = level.tiles.iter().product();
             if rest >= tiles {
                 rest -= tiles;
                 continue;
             }
-            let (of_level, mut index) = (rest, [0; 5]);
-            for (at, count) in counts.iter().enumerate().rev() {
-                index[at] = rest % count;
+            let per_plane = (level.tiles[3] * level.tiles[4]).max(1);
+            let (page, of_plane) = (level.page + rest / per_plane, rest % per_plane);
+            let mut unit = [0; 5];
+            for (at, count) in level.tiles.iter().enumerate().rev() {
+                unit[at] = rest % count;
                 rest /= count;
             }
-            return (level, index, of_level);
+            let image = self.has_several.then_some(level.image);
+            return Some(Belongs { image, level: level.number, unit, page, of_plane });
         }
-        (self.levels.len(), [0; 5], rest)
+        None
     }
+}
 
-    /// Tiles of a plane of a level.
-    pub(super) fn per_plane(&self, level: usize) -> u64 {
-        self.levels.get(level).map_or(1, |counts| counts[3] * counts[4]).max(1)
+/// The levels of all images, of which each has so many; `None` if that does not come out even.
+fn levels(all: &[[u64; 5]], of_images: &[usize]) -> Option<Vec<Level>> {
+    let (mut rest, mut page, mut out) = (all, 0_u64, Vec::with_capacity(all.len()));
+    for (image, count) in of_images.iter().enumerate() {
+        let mine = rest.get(..*count)?;
+        out.extend(mine.iter().enumerate().map(|(number, tiles)| Level { image, number, tiles: *tiles, page }));
+        page = page.saturating_add(mine.first().map_or(0, |tiles| tiles[..3].iter().product()));
+        rest = &rest[*count..];
     }
+    rest.is_empty().then_some(out)
 }

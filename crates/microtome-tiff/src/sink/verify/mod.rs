@@ -47,7 +47,7 @@ pub fn verify(output: &Path, threads: usize) -> Result<Verification, ReadError> 
         ReadError::NotAnImage { path: output.to_owned(), why: why.to_owned() }
     })?;
     let mut out = Verification { plan_hash: found.record.plan.clone(), ..Verification::default() };
-    out.has_quarantine = found.record.quarantine.is_some();
+    out.has_quarantine = found.record.has_quarantine();
     match List::of(&file, &found)? {
         Ok(list) => {
             let Looked { bytes, different, end } = tiles::look_at_all(&file, &list, threads)?;

@@ -2,7 +2,7 @@
 
 use microtome_io::{Difference, HowDifferent, Limits, ReadError};
 
-use super::list::List;
+use super::list::{Belongs, List};
 use super::tiles::difference;
 use crate::file::SourceFile;
 use crate::index::{PageIndex, Segment};
@@ -21,9 +21,7 @@ pub(super) fn look_at(file: &SourceFile, list: &List) -> Result<Vec<Difference>,
             return Ok(out);
         }
         for tile in piece {
-            let (level, _, number) = list.place(tile.number);
-            let per_plane = list.per_plane(level);
-            let said = said(&index, level, number / per_plane, number % per_plane);
+            let said = list.place(tile.number).and_then(|belongs| said(&index, &belongs));
             if said != Some(tile.segment) {
                 let found = said.map(|said| [said.offset, said.bytes]);
                 let how = HowDifferent::Listed { expected: [tile.segment.offset, tile.segment.bytes], found };
@@ -33,12 +31,12 @@ pub(super) fn look_at(file: &SourceFile, list: &List) -> Result<Vec<Difference>,
     }
 }
 
-/// Where a tile of a plane lies, as the tables say.
-fn said(index: &PageIndex, level: usize, plane: u64, number: u64) -> Option<Segment> {
-    let page = u32::try_from(plane).ok().filter(|page| *page < index.chain())?;
-    let page = match level {
+/// Where a tile lies, as the tables say.
+fn said(index: &PageIndex, belongs: &Belongs) -> Option<Segment> {
+    let page = u32::try_from(belongs.page).ok().filter(|page| *page < index.chain())?;
+    let page = match belongs.level {
         0 => page,
-        _ => index.sub(page, u32::try_from(level - 1).ok()?)?,
+        level => index.sub(page, u32::try_from(level - 1).ok()?)?,
     };
-    index.segment(page, index.layout(page)?, number)
+    index.segment(page, index.layout(page)?, belongs.of_plane)
 }

@@ -65,6 +65,7 @@ fn look_at(file: &SourceFile, tile: &Tile) -> Result<Option<HowDifferent>, ReadE
 
 /// What is told of a tile.
 pub(super) fn difference(file: &SourceFile, list: &List, tile: &Tile, how: HowDifferent) -> Difference {
-    let (array, unit, _) = list.place(tile.number);
-    Difference { array, unit, path: file.path().to_owned(), offset: Some(tile.segment.offset), how }
+    let belongs = list.place(tile.number);
+    let (image, array, unit) = belongs.map_or((None, 0, [0; 5]), |it| (it.image, it.level, it.unit));
+    Difference { image, array, unit, path: file.path().to_owned(), offset: Some(tile.segment.offset), how }
 }
