@@ -4,11 +4,11 @@
 //! A program of its own (no test harness of rustc's), because workers start it again in worker mode.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test, though clippy sees a program")]
 
-#[allow(dead_code, reason = "a part of this module is used")]
 mod cli;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,17 +20,22 @@ use microtome::{
     ArraySpec, Compression, Ends, Factors, Gaussian, Levels, LocalCluster, LocalClusterOptions, NgffVersion, OnCluster,
     Rescale, RunError, ShardChoice, Sigma, StoreOptions, SyntheticReader, WriteError,
 };
-use std::sync::Arc;
 
 fn main() {
     microtome::init();
     let mut args = Arguments::from_args();
     // One after the other: each has clusters of its own.
     args.test_threads.get_or_insert(1);
+    let trial = |name: &str, test: fn()| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
     let trials = vec![
-        Trial::test("random_plans_make_the_same_files_on_threads_and_on_clusters", || Ok(random_plans())),
-        Trial::test("killed_workers_cost_time_and_no_byte", || Ok(killed_workers())),
-        Trial::test("pixels_in_memory_do_not_travel", || Ok(memory_stays())),
+        trial("random_plans_make_the_same_files_on_threads_and_on_clusters", random_plans),
+        trial("killed_workers_cost_time_and_no_byte", killed_workers),
+        trial("pixels_in_memory_do_not_travel", memory_stays),
     ];
     libtest_mimic::run(&args, trials).exit();
 }
@@ -136,15 +141,17 @@ fn storing(random: &mut Random) -> StoreOptions {
     let compression = Compression::parse(random.of(&["blosc", "zstd", "gzip", "none"]), None).unwrap();
     let zarr = ZarrOptions { version, chunk: Some(chunk), shard, compression, overwrite: false };
     let levels = random.of(&[Levels::Count(1), Levels::Count(2), Levels::Auto]);
-    StoreOptions { zarr, levels, ..StoreOptions::default() }
+    let tiff = TiffOptions { tile: Some([64, random.of(&[48, 128])]), ..TiffOptions::default() };
+    StoreOptions { zarr, tiff, levels, ..StoreOptions::default() }
 }
 
 type Tree = Vec<(PathBuf, Option<Vec<u8>>)>;
 
 /// What lies under a name, after which it goes; and that nothing lies beside it.
 fn taken(out: &Path) -> Tree {
-    let found = tree(out);
-    std::fs::remove_dir_all(out).unwrap();
+    let found = if out.is_dir() { tree(out) } else { vec![(PathBuf::new(), Some(std::fs::read(out).unwrap()))] };
+    let removed = if out.is_dir() { std::fs::remove_dir_all(out) } else { std::fs::remove_file(out) };
+    removed.unwrap();
     let beside: Vec<_> = tree(out.parent().unwrap()).into_iter().filter(|(path, _)| path.starts_with("out")).collect();
     assert!(beside.is_empty(), "left beside the output: {:?}", beside.iter().map(|(path, _)| path).collect::<Vec<_>>());
     found
@@ -154,9 +161,10 @@ fn random_plans() {
     let Some((_two, on_two)) = cluster(2) else { return };
     let Some((_four, on_four)) = cluster(4) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (stack, out) = (stack(folder.path()), folder.path().join("out.ome.zarr"));
+    let stack = stack(folder.path());
     let mut made = 0;
     for seed in 0.. {
+        let out = folder.path().join(if seed % 3 == 2 { "out.ome.tif" } else { "out.ome.zarr" });
         let (array, options) = plan(seed, &stack);
         let store = || array.store(&out, options.clone());
         if store().is_err() {
@@ -191,36 +199,41 @@ fn slow(folder: &Path) -> impl Fn(&Path) -> microtome::Store {
         let scene = Image::open(&stack).unwrap().scene(0).unwrap();
         let one = scene.info().shape().region().with(Axis::C, 1, 2);
         let array = scene.region(Some(one), &ChunkDims::parse("YX").unwrap()).unwrap();
-        let sigma = Sigma { z: 2.0, y: 4.0, x: 4.0, ..Sigma::default() };
+        let sigma = Sigma { z: 1.0, y: 2.5, x: 2.5, ..Sigma::default() };
         let array = array.gaussian(sigma).unwrap().cast(PixelType::U8).unwrap();
         let chunk = Some(Shape::new([1, 1, 1, 64, 64, 1]).unwrap());
         let compression = Compression::parse("zstd", Some(19)).unwrap();
         let zarr = ZarrOptions { chunk, shard: ShardChoice::None, compression, ..ZarrOptions::default() };
-        array.store(out, StoreOptions { levels: Levels::Count(2), ..zarr.into() }).unwrap()
+        let tiff = TiffOptions { tile: Some([64, 64]), ..TiffOptions::default() };
+        array.store(out, StoreOptions { tiff, levels: Levels::Count(2), ..zarr.into() }).unwrap()
     }
 }
 
 fn killed_workers() {
     let Some((cluster, handler)) = cluster(2) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (make, out) = (slow(folder.path()), folder.path().join("out.ome.zarr"));
-    make(&out).run(&RunOptions::default()).unwrap();
-    let expected = taken(&out);
+    let make = slow(folder.path());
+    let outs = ["out.ome.zarr", "out.ome.tif"].map(|name| folder.path().join(name));
+    let expected = outs.each_ref().map(|out| {
+        make(out).run(&RunOptions::default()).unwrap();
+        taken(out)
+    });
     let (most, mut killed, random) = (if deep() { 300 } else { 10 }, 0, &mut Random(7));
     let mut runs = 0;
     while killed < most {
         let ended = AtomicBool::new(false);
+        let (out, expected) = (&outs[runs % 2], &expected[runs % 2]);
         let left = most - killed;
         killed += std::thread::scope(|scope| {
             let killer = scope.spawn(|| kill_until(&ended, left, (cluster.pids()[0], &handler), random));
-            let done = make(&out).run_on(&handler, &RunOptions::default());
+            let done = make(out).run_on(&handler, &RunOptions::default());
             ended.store(true, Ordering::Relaxed);
             let now = killer.join().unwrap();
             let report = done.unwrap_or_else(|error| panic!("run {runs}, {now} killed: {error}"));
             assert_eq!(report.units_written, report.units_planned);
             now
         });
-        assert!(taken(&out) == expected, "run {runs}: other files where workers were killed");
+        assert!(taken(out) == *expected, "run {runs}: other files where workers were killed");
         runs += 1;
         assert!(runs < most + 20, "{killed} of {most} were killed in {runs} runs");
     }
