@@ -43,6 +43,7 @@ pub(crate) struct LocalArgs {
 
 /// Check a Dask cluster: whether every worker answers, can run this program and has the right versions, and how fast
 #[derive(Debug, Args)]
+#[command(mut_group("cluster", |cluster| cluster.required(true)))]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,

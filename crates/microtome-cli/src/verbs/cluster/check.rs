@@ -11,9 +11,6 @@ use crate::progress::Steps;
 use crate::verbs::connect;
 
 pub(super) fn run(args: &CheckArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
-    if !args.connect.names_one() {
-        return Err(CliError::usage("which cluster? Give --address tcp://HOST:PORT or --scheduler-file FILE"));
-    }
     let handler = connect::to_cluster(&args.connect).build()?;
     let cluster = handler.info().cluster.unwrap_or_default();
     let steps = Steps::start(everywhere, "workers are measured");
