@@ -46,6 +46,8 @@ pub struct OnCluster {
     pub check: f64,
     /// Paths that workers find elsewhere: how a path begins here, and there.
     pub path_map: Vec<(PathBuf, PathBuf)>,
+    /// Folders, beside the source's own, in which workers too open files that the source names: those that it was opened with.
+    pub allowed_roots: Vec<PathBuf>,
 }
 
 /// Whether pixels may be stored for a while on the way. It changes no result.

@@ -1,6 +1,7 @@
 //! The files an image consists of, and which page of which file each plane is.
 //!
-//! *Invariant:* a file that another one names is opened only if it lies beneath the folder of the image.
+//! *Invariant:* a file that another one names is opened only if it lies beneath the folder of the image, or one that was
+//! allowed.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -79,7 +80,18 @@ impl Set {
         }
         let (companions, missing, absent) = (Vec::new(), Vec::new(), Vec::new());
         let files = vec![TiffFile { source, index }];
-        Ok(Set { files, companions, missing, absent, warnings, first, later, notes, told: Vec::new(), limits: *limits })
+        Ok(Set {
+            files,
+            companions,
+            missing,
+            absent,
+            warnings,
+            first,
+            later,
+            notes,
+            told: Vec::new(),
+            limits: limits.clone(),
+        })
     }
 
     /// The file the image was opened by.
@@ -111,6 +123,11 @@ impl Set {
 
     /// Opens another file of the set and gives its number.
     pub(crate) fn add(&mut self, path: &Path) -> Result<u32, ReadError> {
+        let (found, limit) = (self.files.len() as u64 + 1, self.limits.files);
+        if found > limit {
+            let (path, what) = (self.path().to_owned(), "number of files".to_owned());
+            return Err(ReadError::OverLimit { path, what, location: String::new(), found, limit });
+        }
         let source = SourceFile::open(path)?;
         let headers = walk(&source, &self.limits)?;
         self.warnings.extend(headers.warnings);
@@ -129,17 +146,25 @@ pub(crate) enum Beneath {
     Refused,
 }
 
-/// Looks a name up beneath a folder: relative, without `..`, not through a link that leads out.
-pub(crate) fn beneath(folder: &Path, name: &str) -> Beneath {
+/// Looks a name up beneath a folder: relative, without `..`, not through a link that leads out; or, by whatever path, in one
+/// of the folders that were allowed.
+pub(crate) fn beneath(folder: &Path, name: &str, allowed: &[PathBuf]) -> Beneath {
     let relative = Path::new(name);
-    let plain = relative.components().all(|c| matches!(c, Component::Normal(_)));
-    if name.is_empty() || !plain || name.contains('\0') || name.contains("://") {
+    if name.is_empty() || name.contains('\0') || name.contains("://") {
         return Beneath::Refused;
     }
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let path = folder.join(relative);
-    let (Ok(real), Ok(root)) = (path.canonicalize(), folder.canonicalize()) else { return Beneath::Missing(path) };
-    if real.starts_with(root) && real.is_file() { Beneath::File(path) } else { Beneath::Refused }
+    let plain = relative.components().all(|c| matches!(c, Component::Normal(_)));
+    if !plain && allowed.is_empty() {
+        return Beneath::Refused;
+    }
+    let Ok(real) = path.canonicalize() else {
+        return if plain { Beneath::Missing(path) } else { Beneath::Refused };
+    };
+    let lies_in = |root: &Path| root.canonicalize().is_ok_and(|root| real.starts_with(root));
+    let inside = (plain && lies_in(folder)) || allowed.iter().any(|root| lies_in(root));
+    if inside && real.is_file() { Beneath::File(path) } else { Beneath::Refused }
 }
 
 #[cfg(test)]
@@ -154,10 +179,34 @@ mod tests {
         std::fs::write(dir.path().join("secret"), "x").unwrap();
         std::fs::write(inner.join("a.tif"), "x").unwrap();
         std::os::unix::fs::symlink("../secret", inner.join("link")).unwrap();
-        assert!(matches!(beneath(&inner, "a.tif"), Beneath::File(_)));
-        assert!(matches!(beneath(&inner, "b.tif"), Beneath::Missing(_)));
+        assert!(matches!(beneath(&inner, "a.tif", &[]), Beneath::File(_)));
+        assert!(matches!(beneath(&inner, "b.tif", &[]), Beneath::Missing(_)));
         for name in ["../secret", "/etc/hosts", "link", "", ".", "a\0b", "file:///etc/hosts", "./../secret"] {
-            assert!(matches!(beneath(&inner, name), Beneath::Refused), "{name}");
+            assert!(matches!(beneath(&inner, name, &[]), Beneath::Refused), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_lead_to_what_was_allowed_are_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["inner", "store/below", "store-not"] {
+            std::fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        for name in ["store/below/a.tif", "store-not/a.tif", "secret.tif"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("../store/below/a.tif", dir.path().join("inner/link")).unwrap();
+        std::os::unix::fs::symlink("../../secret.tif", dir.path().join("store/out")).unwrap();
+        let (inner, allowed) = (dir.path().join("inner"), [dir.path().join("store")]);
+        let absolute = dir.path().join("store/below/a.tif");
+        for name in ["link", "../store/below/a.tif", absolute.to_str().unwrap()] {
+            assert!(matches!(beneath(&inner, name, &allowed), Beneath::File(_)), "{name}");
+            assert!(matches!(beneath(&inner, name, &[]), Beneath::Refused), "{name}");
+        }
+        for name in
+            ["../store-not/a.tif", "../secret.tif", "../store/out", "../store/below", "file:///x", "../gone.tif"]
+        {
+            assert!(matches!(beneath(&inner, name, &allowed), Beneath::Refused), "{name}");
         }
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use microtome::OnCluster;
 
+use super::Everywhere;
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which cluster")]
 #[command(group(ArgGroup::new("cluster").args(["address", "scheduler_file"])))]
@@ -53,8 +55,12 @@ pub(crate) struct WhereArgs {
 
 impl WhereArgs {
     /// What is of runs on a cluster alone.
-    pub(crate) fn on_cluster(&self) -> OnCluster {
-        OnCluster { check: self.check.unwrap_or_default(), path_map: self.path_map.clone() }
+    pub(crate) fn on_cluster(&self, everywhere: &Everywhere) -> OnCluster {
+        OnCluster {
+            check: self.check.unwrap_or_default(),
+            path_map: self.path_map.clone(),
+            allowed_roots: everywhere.allow_root.clone(),
+        }
     }
 }
 

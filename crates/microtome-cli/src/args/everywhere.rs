@@ -1,7 +1,9 @@
 //! Flags that every verb takes.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, ValueEnum};
-use microtome::RunOptions;
+use microtome::{Image, Limits, ReadError, RunOptions};
 use tracing::level_filters::LevelFilter;
 
 use super::number;
@@ -29,6 +31,10 @@ pub(crate) struct Everywhere {
     #[arg(long, global = true, value_name = "SIZE", env = "MICROTOME_MEMORY", hide_env = true)]
     #[arg(value_parser = number::size)]
     pub(crate) memory: Option<u64>,
+    /// A folder, beside the image's own, in which files are opened that the image names; may be given several times
+    #[arg(long, global = true, value_name = "DIR", env = "MICROTOME_ALLOW_ROOT", hide_env = true)]
+    #[arg(value_delimiter = ':', action = clap::ArgAction::Append)]
+    pub(crate) allow_root: Vec<PathBuf>,
     /// When to show progress on standard error
     #[arg(long, global = true, value_name = "WHEN", env = "MICROTOME_PROGRESS", hide_env = true)]
     #[arg(value_enum, default_value_t = ProgressMode::Auto)]
@@ -47,6 +53,11 @@ pub(crate) enum ProgressMode {
 }
 
 impl Everywhere {
+    /// Opens an image within the limits that were asked for.
+    pub(crate) fn open(&self, path: &Path) -> Result<Image, ReadError> {
+        Image::open_within(path, &Limits { allowed_roots: self.allow_root.clone(), ..Limits::default() })
+    }
+
     /// How to run.
     pub(crate) fn run_options(&self) -> RunOptions {
         let mut options = RunOptions::default();

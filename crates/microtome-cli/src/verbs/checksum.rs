@@ -14,11 +14,12 @@ use crate::output::Output;
 
 pub(super) fn run(args: &ChecksumArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
     let order = args.axes.clone().unwrap_or_default();
-    each(&args.paths, everywhere.json, output, |path| sums(path, args.scene.as_deref(), &order))
+    each(&args.paths, everywhere.json, output, |path| {
+        sums(&everywhere.open(path)?, path, args.scene.as_deref(), &order)
+    })
 }
 
-fn sums(path: &Path, scene: Option<&str>, order: &AxisOrder) -> Result<Answer<ImageSums>, CliError> {
-    let image = Image::open(path)?;
+fn sums(image: &Image, path: &Path, scene: Option<&str>, order: &AxisOrder) -> Result<Answer<ImageSums>, CliError> {
     let scenes = match scene {
         Some(name) => vec![image.scene_named(name)?],
         None => image.scenes().collect(),

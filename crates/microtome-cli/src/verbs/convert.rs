@@ -7,13 +7,13 @@ use microtome::{
 use serde_json::Value;
 
 use super::job::{self, Job, Work};
-use crate::args::{ConvertArgs, target};
+use crate::args::{ConvertArgs, Everywhere, target};
 use crate::error::CliError;
 
 /// What is to be done.
-pub(super) fn job(args: &ConvertArgs) -> Result<Job, CliError> {
+pub(super) fn job(args: &ConvertArgs, everywhere: &Everywhere) -> Result<Job, CliError> {
     job::check(&args.output, &args.store)?;
-    let image = job::open(&args.input)?;
+    let image = job::open(&args.input, everywhere)?;
     match target(&args.output)? {
         OutputFormat::OmeZarr => {
             if let Some(chosen) = chosen(&image, args)? {

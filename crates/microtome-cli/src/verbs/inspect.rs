@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use microtome::Image;
-
 use super::paths::{Answer, each};
 use crate::args::{Everywhere, InspectArgs};
 use crate::error::CliError;
@@ -12,11 +10,11 @@ use crate::json::{ImageJson, SceneJson};
 use crate::output::Output;
 
 pub(super) fn run(args: &InspectArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
-    each(&args.paths, everywhere.json, output, |path| inspect(path, args))
+    each(&args.paths, everywhere.json, output, |path| inspect(path, args, everywhere))
 }
 
-fn inspect(path: &Path, args: &InspectArgs) -> Result<Answer<ImageJson>, CliError> {
-    let image = Image::open(path)?;
+fn inspect(path: &Path, args: &InspectArgs, everywhere: &Everywhere) -> Result<Answer<ImageJson>, CliError> {
+    let image = everywhere.open(path)?;
     let info = image.info();
     let scenes = match &args.scene {
         Some(name) => vec![image.scene_named(name)?],

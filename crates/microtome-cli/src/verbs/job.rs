@@ -40,8 +40,8 @@ pub(super) enum Work {
 }
 
 /// Opens an image and says what is odd about it.
-pub(super) fn open(input: &Path) -> Result<Image, CliError> {
-    let image = Image::open(input)?;
+pub(super) fn open(input: &Path, everywhere: &Everywhere) -> Result<Image, CliError> {
+    let image = everywhere.open(input)?;
     let info = image.info();
     for warning in &info.warnings {
         tracing::warn!("{}: {warning}", info.path.display());
@@ -169,7 +169,7 @@ impl Job {
     pub(super) fn run(&self, place: &WhereArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
         let handler = connect::named(&place.connect)?;
         let handler = handler.as_ref();
-        let options = RunOptions { cluster: place.on_cluster(), ..self.options(everywhere) };
+        let options = RunOptions { cluster: place.on_cluster(everywhere), ..self.options(everywhere) };
         let estimate = match self.estimate(&options) {
             Ok(estimate) => estimate,
             // The run refuses it too, but tells first who holds the lock or what stands in the way: a larger budget would

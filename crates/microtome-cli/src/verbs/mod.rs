@@ -25,8 +25,8 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<(), CliError> {
     match &cli.verb {
         Verb::Inspect(args) => inspect::run(args, everywhere, output),
         Verb::Plan(args) => plan::run(args, everywhere, output),
-        Verb::Convert(args) => convert::job(args)?.run(&args.place, everywhere, output),
-        Verb::Project(args) => project::job(args)?.run(&args.place, everywhere, output),
+        Verb::Convert(args) => convert::job(args, everywhere)?.run(&args.place, everywhere, output),
+        Verb::Project(args) => project::job(args, everywhere)?.run(&args.place, everywhere, output),
         Verb::Checksum(args) => checksum::run(args, everywhere, output),
         Verb::Thumbnail(args) => thumbnail::run(args, everywhere, output),
         Verb::Verify(args) => verify::run(args, everywhere, output),

@@ -16,8 +16,8 @@ const MOST_DRAWN: u64 = 10_000;
 
 pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
     let job = match &args.verb {
-        PlannedVerb::Convert(args) => convert::job(args)?,
-        PlannedVerb::Project(args) => project::job(args)?,
+        PlannedVerb::Convert(args) => convert::job(args, everywhere)?,
+        PlannedVerb::Project(args) => project::job(args, everywhere)?,
     };
     let options = job.options(everywhere);
     job.check(&options)?;

@@ -3,13 +3,13 @@
 use microtome::project_as;
 
 use super::job::{self, Job};
-use crate::args::ProjectArgs;
+use crate::args::{Everywhere, ProjectArgs};
 use crate::error::CliError;
 
 /// What is to be done.
-pub(super) fn job(args: &ProjectArgs) -> Result<Job, CliError> {
+pub(super) fn job(args: &ProjectArgs, everywhere: &Everywhere) -> Result<Job, CliError> {
     job::check(&args.output, &args.store)?;
-    let array = job::source(&job::open(&args.input)?, &args.source)?;
+    let array = job::source(&job::open(&args.input, everywhere)?, &args.source)?;
     let array = project_as(&array, args.axis, args.method, args.dtype)?;
     Job::new(&args.input, &args.output, array, &args.store)
 }

@@ -1,6 +1,6 @@
 //! `thumbnail`: a picture of a scene to look at.
 
-use microtome::{Image, ThumbnailOptions, WriteError, thumbnail};
+use microtome::{ThumbnailOptions, WriteError, thumbnail};
 
 use crate::args::{Everywhere, ThumbnailArgs};
 use crate::error::CliError;
@@ -20,7 +20,7 @@ pub(super) fn run(args: &ThumbnailArgs, everywhere: &Everywhere, output: &mut Ou
     if args.output.exists() && !args.overwrite {
         return Err(WriteError::Exists { path: args.output.clone() }.into());
     }
-    let image = Image::open(&args.input)?;
+    let image = everywhere.open(&args.input)?;
     let scene = match &args.scene {
         Some(name) => image.scene_named(name)?,
         None => image.only_scene()?,

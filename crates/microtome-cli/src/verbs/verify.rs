@@ -43,7 +43,7 @@ fn both(
     everywhere: &Everywhere,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let (a, b) = (Image::open(path)?, Image::open(other)?);
+    let (a, b) = (everywhere.open(path)?, everywhere.open(other)?);
     let pairs = match scene {
         Some(name) => vec![(Some(a.scene_named(name)?), Some(b.scene_named(name)?))],
         None => pairs(&a, &b),

@@ -17,7 +17,7 @@ pub(super) fn looks_like(text: &str) -> bool {
 
 /// The scenes, or `None` with warnings if the XML is not to be used.
 pub(super) fn arrange(set: &mut Set, text: &str) -> Result<Option<Vec<Draft>>, ReadError> {
-    let limits = set.limits;
+    let limits = set.limits.clone();
     let folder = set.path().parent().map(std::path::Path::to_owned).unwrap_or_default();
     let mut ome = match ome::parse(text, &limits) {
         Ok(ome) => ome,

@@ -57,7 +57,7 @@ fn is_own_uuid(file: &FileRef, home: &Home, ome: &Ome) -> bool {
 
 fn other(set: &mut Set, home: &Home, file: &FileRef) -> Result<Slot, ReadError> {
     let name = file.name.clone();
-    let why = match beneath(&home.folder, &name) {
+    let why = match beneath(&home.folder, &name, &set.limits.allowed_roots) {
         Beneath::File(path) => match set.add(&path) {
             Ok(number) => return Ok(Slot::File(number)),
             Err(over @ ReadError::OverLimit { .. }) => return Err(over),
@@ -72,7 +72,7 @@ fn other(set: &mut Set, home: &Home, file: &FileRef) -> Result<Slot, ReadError> 
             format!("it lies in {name}, which is missing")
         }
         Beneath::Refused => {
-            set.warn(format!("{name:?} is named as part of the image and lies outside its folder; it is not opened"));
+            set.warn(format!("{name:?} is named as part of the image and lies outside its folder; it is not opened; --allow-root allows a folder"));
             set.missing.push(PathBuf::from(&name));
             format!("it lies in {name:?}, outside the folder of the image")
         }
@@ -83,7 +83,7 @@ fn other(set: &mut Set, home: &Home, file: &FileRef) -> Result<Slot, ReadError> 
 /// The document a `BinaryOnly` file points at and its folder, or `None` with a warning.
 pub(super) fn companion(set: &mut Set, folder: &Path, ome: &Ome) -> Option<(Ome, PathBuf)> {
     let name = ome.binary_only.as_ref()?.metadata_file.clone();
-    let why = match beneath(folder, &name) {
+    let why = match beneath(folder, &name, &set.limits.allowed_roots) {
         Beneath::Missing(path) => {
             set.missing.push(path);
             "it is missing".to_owned()

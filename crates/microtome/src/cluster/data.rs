@@ -42,6 +42,8 @@ struct SourceData {
     chunk: Shape,
     /// Whether it is another copy of the same files, with times of its own.
     is_copy: bool,
+    /// Folders in which it may name files.
+    allowed_roots: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -208,7 +210,9 @@ fn source(array: &LazyArray, map: &OnCluster) -> Option<SourceData> {
     let (path, is_copy) = mapped(Path::new(spec.uri.as_deref()?), map);
     let spec = SourceSpec { uri: Some(path.to_str()?.to_owned()), ..spec };
     let region = array.shape().region().shifted(origin);
-    Some(SourceData { spec, reading: reader.reading(), at: *at, region, chunk: array.grid().chunk(), is_copy })
+    let allowed_roots = map.allowed_roots.iter().map(|root| mapped(root, map).0).collect();
+    let (reading, chunk) = (reader.reading(), array.grid().chunk());
+    Some(SourceData { spec, reading, at: *at, region, chunk, is_copy, allowed_roots })
 }
 
 fn layer(array: &LazyArray) -> Result<LayerData, RunError> {
@@ -227,7 +231,8 @@ fn layer(array: &LazyArray) -> Result<LayerData, RunError> {
 impl SourceData {
     fn open(&self) -> Result<std::sync::Arc<dyn Reader>, RunError> {
         let path = PathBuf::from(self.spec.uri.clone().unwrap_or_default());
-        let reader = crate::open::open(&path, &Limits::default()).map_err(|error| unseen(error, &path))?;
+        let limits = Limits { allowed_roots: self.allowed_roots.clone(), ..Limits::default() };
+        let reader = crate::open::open(&path, &limits).map_err(|error| unseen(error, &path))?;
         let changed = |why: &str| ReadError::Changed { path: path.clone(), why: why.to_owned() };
         let reader = reread(reader, self.reading.as_deref()).ok_or_else(|| changed("its axes are others"))?;
         let (sent, found) = (&self.spec, reader.source());

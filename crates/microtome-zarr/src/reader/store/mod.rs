@@ -117,12 +117,12 @@ impl Root {
     pub(super) fn open(path: &Path, limits: &Limits) -> Result<Root, ReadError> {
         if is_url(path) {
             let store = Box::new(Remote::new(connect(&Address::parse(path)?)?));
-            return Ok(Root { store, limits: *limits });
+            return Ok(Root { store, limits: limits.clone() });
         }
         let is_folder = std::fs::metadata(path).map_err(|e| ReadError::os(path, "open", e))?.is_dir();
         let store: Box<dyn Store> =
             if is_folder { Box::new(Folder::open(path)?) } else { Box::new(Zip::open(path, limits)?) };
-        Ok(Root { store, limits: *limits })
+        Ok(Root { store, limits: limits.clone() })
     }
 
     pub(super) fn path(&self) -> &Path {
