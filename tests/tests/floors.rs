@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Crates that nobody depends on and that may depend on any other.
-const OUTSIDE: &[&str] = &["xtask", "microtome-tests", "microtome-benches"];
+const OUTSIDE: &[&str] = &["xtask", "microtome-tests", "microtome-benches", "microtome-fuzz"];
 
 fn floor(krate: &str) -> Option<usize> {
     FLOORS.iter().position(|crates| crates.contains(&krate))
@@ -68,4 +68,30 @@ fn a_dependency_upwards_or_sideways_is_a_fault() {
 fn a_new_crate_is_asked_for_its_floor() {
     let advice = "`microtome-cloud` has no floor: add it to FLOORS, above all it uses and below all that use it";
     assert_eq!(faults("microtome-cloud", []), [advice]);
+}
+
+/// What the fuzzed crate is built with again, under a sanitizer: no Zarr, nothing of networks.
+#[test]
+fn what_is_fuzzed_is_built_without_zarrs_and_object_stores() {
+    let metadata =
+        MetadataCommand::new().other_options(["--offline".to_owned()]).exec().expect("cargo knows all packages");
+    let nodes = metadata.resolve.expect("packages are resolved").nodes;
+    let name =
+        |id: &cargo_metadata::PackageId| metadata.packages.iter().find(|p| p.id == *id).map(|p| p.name.to_string());
+    let mut left: Vec<_> = nodes.iter().filter(|n| name(&n.id).as_deref() == Some("microtome-fuzz")).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(node) = left.pop() {
+        if !seen.insert(name(&node.id).expect("a package has a name")) {
+            continue;
+        }
+        let normal = |kinds: &[cargo_metadata::DepKindInfo]| {
+            kinds.iter().any(|kind| kind.kind == cargo_metadata::DependencyKind::Normal)
+        };
+        let needed = node.deps.iter().filter(|dep| normal(&dep.dep_kinds)).map(|dep| &dep.pkg);
+        left.extend(needed.filter_map(|id| nodes.iter().find(|n| n.id == *id)));
+    }
+    assert!(seen.contains("microtome-tiff") && seen.len() > 20, "{seen:?}");
+    for heavy in ["zarrs", "object_store", "tokio", "reqwest", "microtome-zarr"] {
+        assert!(!seen.contains(heavy), "{heavy} is among {seen:?}");
+    }
 }

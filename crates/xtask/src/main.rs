@@ -1,4 +1,4 @@
-//! Project automation: `cargo xtask test | ci | fixtures | tidy | bench | deep`.
+//! Project automation: `cargo xtask test | ci | fixtures | tidy | bench | fuzz | deep`.
 //!
 //! One file a verb. Everything that checks the repository is started from here, so that a person and a build server
 //! run the same commands. *Invariant:* nothing is installed outside `.venv` and the target folder.
@@ -9,6 +9,7 @@ mod ci;
 mod corpus;
 mod deep;
 mod fixtures;
+mod fuzz;
 mod process;
 mod project;
 mod report;
@@ -34,7 +35,10 @@ usage: cargo xtask VERB [ARGS]
   tidy          check the rules of the repository that no compiler knows
   fixtures      make fixtures/ again and see that not a byte changed
   bench [ARGS]  run the benchmarks; ARGS go to `cargo bench`
-  deep [ARGS]   test, then the long versions of the tests; ARGS go to the second `cargo test`
+  fuzz [TARGET…] [--runs N]
+                feed the targets of microtome-fuzz, all or those named, with N made-up inputs each (1000000)
+  deep [ARGS]   test, then the long versions of the tests, then fuzz; ARGS go to the second `cargo test`,
+                and with any nothing is fuzzed
 ";
 
 fn main() -> ExitCode {
@@ -63,6 +67,7 @@ fn run(args: &[String]) -> Outcome {
         ("tidy", []) => tidy::run(&project),
         ("fixtures", []) => fixtures::run(&project),
         ("bench", rest) => bench::run(&project, rest),
+        ("fuzz", rest) => fuzz::run(&project, rest),
         ("deep", rest) => deep::run(&project, rest),
         ("ci" | "tidy" | "fixtures", _) => Err(format!("`{verb}` takes no arguments\n\n{USAGE}")),
         _ => Err(format!("`{verb}` is not a verb\n\n{USAGE}")),

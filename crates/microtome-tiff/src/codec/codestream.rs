@@ -113,7 +113,8 @@ impl<'a> Codestream<'a> {
             let block = [block[0].min(halved[0]), block[1].min(halved[1])];
             let half = block.map(|log| log + u8::from(level > 0));
             let of_blocks = count(half).saturating_mul(160 + 24 * layers);
-            bytes = bytes.saturating_add((of_blocks + count(precinct).saturating_mul(320)).saturating_mul(bands));
+            let of_level = of_blocks.saturating_add(count(precinct).saturating_mul(320));
+            bytes = bytes.saturating_add(of_level.saturating_mul(bands));
         }
         self.memory = self.memory.saturating_add(bytes.saturating_mul(components));
         Some(())

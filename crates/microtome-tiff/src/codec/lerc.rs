@@ -47,11 +47,13 @@ fn decode(chunk: &Chunk<'_>, encoded: &[u8], out: &mut [u8]) -> Result<usize, Fa
 
 fn blob(chunk: &Chunk<'_>, encoded: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
     guarded("lerc", || {
+        let size = stated(encoded)?;
+        chunk.admit(size, chunk.samples)?;
         let info = inspect_first(encoded).map_err(|e| Fault::Bad(e.to_string()))?;
-        let size = Size { width: u64::from(info.width), height: u64::from(info.height) };
         // Samples are the depth of one picture, or pictures one after the other.
         let bands = if u64::from(info.depth) == chunk.samples { 1 } else { chunk.samples };
         chunk.admit(size, u64::from(info.depth) * bands)?;
+        let encoded = bands_of(encoded, bands, size)?;
         chunk.fill(size, out, |picture| match chunk.dtype {
             PixelType::U8 => run(encoded, picture, |v: &u8| [*v]),
             PixelType::I8 => run(encoded, picture, |v: &i8| v.to_ne_bytes()),
@@ -63,6 +65,32 @@ fn blob(chunk: &Chunk<'_>, encoded: &[u8], out: &mut [u8]) -> Result<usize, Faul
             _ => run(encoded, picture, |v: &f64| v.to_ne_bytes()),
         })
     })
+}
+
+/// The size that a blob states: the library looks at all of its pixels before it tells.
+fn stated(blob: &[u8]) -> Result<Size, Fault> {
+    let number = |at: usize| Some(u64::from(u32::from_le_bytes(*blob.get(at..)?.first_chunk()?)));
+    let after = match blob {
+        [b'L', b'e', b'r', b'c', b'2', b' ', version, ..] if *version < 3 => 10,
+        [b'L', b'e', b'r', b'c', b'2', b' ', ..] => 14, // a checksum lies before it
+        _ => 18,                                        // version 1 begins with ten letters and two numbers
+    };
+    let size = number(after).zip(number(after + 4)).map(|(height, width)| Size { width, height });
+    size.ok_or_else(|| Fault::Bad("its header is cut".to_owned()))
+}
+
+/// The blobs of so many bands, all of the same size, and nothing behind them.
+fn bands_of(encoded: &[u8], bands: u64, size: Size) -> Result<&[u8], Fault> {
+    let mut end = 0;
+    for band in 0..bands {
+        let blob = &encoded[end..];
+        if stated(blob)? != size {
+            return Err(Fault::Bad(format!("band {band} has another size than the first")));
+        }
+        let bytes = inspect_first(blob).map_err(|e| Fault::Bad(e.to_string()))?.blob_size;
+        end += bytes.min(blob.len());
+    }
+    Ok(&encoded[..end])
 }
 
 /// Decodes all bands as pixels of several samples.
