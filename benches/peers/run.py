@@ -114,6 +114,15 @@ def measure(line, environment):
     return {"inner": said.get("inner_s", wall), "wall": wall, "cpu": cpu, "peak": peak[0], "pixels": said.get("pixels")}
 
 
+def is_array(path):
+    """Not every program writes a group around the levels, and chunks of an array may be folders with the names of levels."""
+    try:
+        with open(os.path.join(path, "zarr.json")) as file:
+            return json.load(file)["node_type"] == "array"
+    except FileNotFoundError:
+        return os.path.exists(os.path.join(path, ".zarray"))
+
+
 def pixels_of(out):
     """CRC-32 and chunks of what was written, read by zarr-python: every level there is."""
     import zlib
@@ -121,8 +130,7 @@ def pixels_of(out):
     import numpy
     import zarr
 
-    node = zarr.open(out, mode="r")
-    level = node if hasattr(node, "chunks") else node["0"]
+    level = zarr.open_array(next(filter(is_array, map(out.__add__, ("", "/0", "/scale0/image")))), mode="r")
     total = 0
     for t in range(level.shape[0]):
         total = zlib.crc32(numpy.ascontiguousarray(level[t]), total)
