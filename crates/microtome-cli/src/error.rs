@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use microtome::{ArrayError, ConnectError, GraphError, NamingError, ReadError, RunError, SceneError, WriteError};
+use microtome::{
+    ArrayError, ConnectError, GraphError, NamingError, PlateError, ReadError, RunError, SceneError, WriteError,
+};
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,9 @@ pub(crate) enum CliError {
     /// The scene is not said or not there.
     #[error(transparent)]
     Scene(#[from] SceneError),
+    /// Scenes that are no plate.
+    #[error(transparent)]
+    Plate(#[from] PlateError),
     /// Names that do not fit the image.
     #[error(transparent)]
     Naming(#[from] NamingError),

@@ -28,7 +28,9 @@ pub(crate) const STOPPED: u8 = 130;
 /// The exit code of an error.
 pub(crate) fn code(error: &CliError) -> u8 {
     match error {
-        CliError::Usage { .. } | CliError::Array(_) | CliError::Scene(_) | CliError::Naming(_) => USAGE,
+        CliError::Usage { .. } | CliError::Array(_) | CliError::Scene(_) | CliError::Naming(_) | CliError::Plate(_) => {
+            USAGE
+        }
         CliError::Read(error) => read(error),
         CliError::Graph(error) => graph(error),
         CliError::Write(error) => write(error),

@@ -23,8 +23,9 @@ const BATCH_UNITS: usize = 64;
 const BATCH_TIME: Duration = Duration::from_millis(250);
 /// Bytes that may wait to be settled before computing waits too.
 const MOST_BYTES: u64 = 256 << 20;
-/// Units that may wait to be settled: each keeps a file open.
-const MOST_UNITS: usize = 256;
+/// Units that may wait to be settled. Each keeps a file open: with as many inputs as are held open it is within the 256 that
+/// the strictest systems allow.
+const MOST_UNITS: usize = 112;
 
 /// Where the executor tells that write units are finished.
 pub(crate) trait Record: Sync {

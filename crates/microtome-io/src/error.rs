@@ -104,6 +104,16 @@ pub enum ReadError {
         /// What does not fit.
         source: ArrayError,
     },
+    /// Files that are to be one image and do not fit each other.
+    #[error("{} and {} are not of one image: {why}", path.display(), other.display())]
+    Mismatch {
+        /// One of them.
+        path: PathBuf,
+        /// The other one.
+        other: PathBuf,
+        /// How they differ, and what to do.
+        why: String,
+    },
     /// The file changed between opening and reading. The command line exits with 7.
     #[error("{} changed while it was being read: {why}; nothing was published, start again", path.display())]
     Changed {
@@ -146,6 +156,7 @@ impl ReadError {
             | ReadError::OverLimit { path, .. }
             | ReadError::NoSuchPlace { path, .. }
             | ReadError::Array { path, .. }
+            | ReadError::Mismatch { path, .. }
             | ReadError::Changed { path, .. }
             | ReadError::Remote { path, .. }
             | ReadError::Os { path, .. } => path,

@@ -6,14 +6,17 @@
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use microtome_io::ReadError;
 
-/// A regular file, opened to read.
+use crate::descriptors::{self, Descriptor};
+
+/// A regular file to read: closed when others are read more, and opened again when it is read.
 #[derive(Debug)]
 pub(crate) struct SourceFile {
     path: PathBuf,
-    file: File,
+    descriptor: Arc<Descriptor>,
     size: u64,
     modified: u64,
     identity: Identity,
@@ -38,21 +41,39 @@ impl Identity {
 impl SourceFile {
     /// Opens a regular file; folders, pipes and devices are refused before they are opened.
     pub(crate) fn open(path: &Path) -> Result<SourceFile, ReadError> {
-        let os = |action: &str, e| ReadError::os(path, action, e);
-        let kind = std::fs::metadata(path).map_err(|e| os("open", e))?;
-        if !kind.is_file() {
-            let why = "it is no regular file; give the path of a TIFF file".to_owned();
-            return Err(ReadError::NotAnImage { path: path.to_owned(), why });
-        }
-        let file = File::open(path).map_err(|e| os("open", e))?;
-        let metadata = file.metadata().map_err(|e| os("stat", e))?;
+        let (file, metadata) = open_regular(path)?;
         let modified = u64::try_from(metadata.mtime()).unwrap_or(0);
         let identity = Identity::of(&metadata);
-        Ok(SourceFile { path: path.to_owned(), file, size: metadata.len(), modified, identity })
+        let descriptor = Arc::<Descriptor>::default();
+        descriptor.get(|| Ok::<_, ReadError>(file))?;
+        Ok(SourceFile { path: path.to_owned(), descriptor, size: metadata.len(), modified, identity })
+    }
+
+    /// The file itself, which is opened again if it was closed meanwhile.
+    fn file(&self) -> Result<Arc<File>, ReadError> {
+        self.descriptor.get(|| {
+            let (file, metadata) = match open_regular(&self.path) {
+                Err(ReadError::NotFound { .. } | ReadError::NotAnImage { .. }) => {
+                    return Err(self.changed("it is gone"));
+                }
+                result => result?,
+            };
+            self.compare(&metadata)?;
+            Ok(file)
+        })
+    }
+
+    fn changed(&self, why: impl Into<String>) -> ReadError {
+        ReadError::Changed { path: self.path.clone(), why: why.into() }
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Device and inode: what two names of one file have in common.
+    pub(crate) fn inode(&self) -> (u64, u64) {
+        (self.identity.device, self.identity.inode)
     }
 
     /// Size in bytes when opened.
@@ -67,7 +88,7 @@ impl SourceFile {
 
     /// Fills `out` from `offset`; the caller has checked that the file was long enough when opened.
     pub(crate) fn read_exact(&self, out: &mut [u8], offset: u64) -> Result<(), ReadError> {
-        self.file.read_exact_at(out, offset).map_err(|e| {
+        self.file()?.read_exact_at(out, offset).map_err(|e| {
             if let Err(changed) = self.check_unchanged() {
                 return changed;
             }
@@ -77,33 +98,49 @@ impl SourceFile {
 
     /// Whether the file under the name is still this one, with the size and time it had when opened.
     pub(crate) fn unchanged(&self) -> Result<(), ReadError> {
-        let changed = |why: String| ReadError::Changed { path: self.path.clone(), why };
-        let now = match std::fs::metadata(&self.path) {
-            Ok(now) => now,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(changed("it is gone".to_owned())),
-            Err(e) => return Err(ReadError::os(&self.path, "stat", e)),
-        };
-        if now.len() != self.size {
-            return Err(changed(format!("it had {} bytes when opened and has {} now", self.size, now.len())));
+        match std::fs::metadata(&self.path) {
+            Ok(now) => self.compare(&now),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(self.changed("it is gone")),
+            Err(e) => Err(ReadError::os(&self.path, "stat", e)),
         }
-        match Identity::of(&now) {
+    }
+
+    fn compare(&self, now: &std::fs::Metadata) -> Result<(), ReadError> {
+        self.compare_size(now.len())?;
+        match Identity::of(now) {
             same if same == self.identity => Ok(()),
             Identity { modified, .. } if modified != self.identity.modified => {
-                Err(changed("it was written to since it was opened".to_owned()))
+                Err(self.changed("it was written to since it was opened"))
             }
-            _ => Err(changed("another file has its name".to_owned())),
+            _ => Err(self.changed("another file has its name")),
         }
     }
 
     /// Checks the size, so that a file that shrank or grew since it was opened is not taken for a damaged one.
     pub(crate) fn check_unchanged(&self) -> Result<(), ReadError> {
-        let size = self.file.metadata().map_err(|e| ReadError::os(&self.path, "stat", e))?.len();
+        let size = self.file()?.metadata().map_err(|e| ReadError::os(&self.path, "stat", e))?.len();
+        self.compare_size(size)
+    }
+
+    fn compare_size(&self, size: u64) -> Result<(), ReadError> {
         if size == self.size {
             return Ok(());
         }
-        let why = format!("it had {} bytes when opened and has {size} now", self.size);
-        Err(ReadError::Changed { path: self.path.clone(), why })
+        Err(self.changed(format!("it had {} bytes when opened and has {size} now", self.size)))
     }
+}
+
+/// Opens a regular file; anything else, as a pipe, is not opened at all.
+fn open_regular(path: &Path) -> Result<(File, std::fs::Metadata), ReadError> {
+    let os = |action: &str, e| ReadError::os(path, action, e);
+    let kind = std::fs::metadata(path).map_err(|e| os("open", e))?;
+    if !kind.is_file() {
+        let why = "it is no regular file; give the path of a TIFF file".to_owned();
+        return Err(ReadError::NotAnImage { path: path.to_owned(), why });
+    }
+    let file = descriptors::open(path).map_err(|e| os("open", e))?;
+    let metadata = file.metadata().map_err(|e| os("stat", e))?;
+    Ok((file, metadata))
 }
 
 /// A window on a file for small reads that mostly go forward, as a walk over page headers does.
@@ -231,6 +268,33 @@ mod tests {
             let error = changed(change).unwrap_err();
             assert!(matches!(error, ReadError::Changed { .. }) && error.to_string().contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_that_was_closed_is_opened_again_if_it_is_the_same() {
+        let (dir, first) = file(&[7; 100]);
+        let path = dir.path().join("f");
+        let crowd = || {
+            let (_dir, other) = file(&[0]);
+            let others: Vec<SourceFile> =
+                (0..2 * descriptors::MOST).map(|_| SourceFile::open(other.path()).unwrap()).collect();
+            for other in &others {
+                other.read_exact(&mut [0], 0).unwrap();
+            }
+        };
+        crowd();
+        let mut found = [0; 2];
+        first.read_exact(&mut found, 98).unwrap();
+        assert_eq!(found, [7, 7]);
+        crowd();
+        std::fs::write(path.with_extension("new"), [8; 100]).unwrap();
+        std::fs::rename(path.with_extension("new"), &path).unwrap();
+        let error = first.read_exact(&mut found, 98).unwrap_err();
+        assert!(matches!(error, ReadError::Changed { .. }), "{error}");
+        assert_eq!(found, [7, 7]);
+        std::fs::remove_file(&path).unwrap();
+        let error = first.read_exact(&mut found, 98).unwrap_err().to_string();
+        assert!(error.contains("it is gone"), "{error}");
     }
 
     #[test]

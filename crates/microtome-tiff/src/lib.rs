@@ -13,11 +13,13 @@
 #[doc(hidden)]
 pub mod bare;
 mod codec;
+mod descriptors;
 mod extras;
 mod fetch;
 mod file;
 mod header;
 mod index;
+mod micromanager;
 mod notes;
 mod options;
 mod page;
@@ -26,12 +28,15 @@ mod plane;
 mod reader;
 mod restarts;
 mod scenes;
+mod sequence;
 mod set;
 mod sink;
 mod spot;
 mod walk;
 
 pub use header::is_tiff;
+pub use micromanager::{is_ndtiff, open_ndtiff};
 pub use options::{TiffCompression, TiffOptions};
 pub use reader::{TiffReader, open};
+pub use sequence::{is_folder, is_pattern, open_files, open_folder};
 pub use sink::{TiffBuilding, TiffCollection, TiffMember, TiffOutput, create, verify};

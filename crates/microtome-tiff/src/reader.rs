@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::extras;
 use crate::plane::{Page, PlaneReader, Window};
-use crate::scenes::{Level, Scene, arrange, build};
+use crate::scenes::{Arranged, Level, Scene, arrange, build};
 use crate::set::Set;
 
 /// An opened TIFF: its description, and where each plane lies.
@@ -50,6 +50,11 @@ pub struct TiffReader {
 pub fn open(path: &Path, limits: &Limits) -> Result<TiffReader, ReadError> {
     let mut set = Set::open(path, limits)?;
     let arranged = arrange(&mut set)?;
+    assemble(path, set, arranged)
+}
+
+/// The reader of scenes whose pages are known.
+pub(crate) fn assemble(path: &Path, mut set: Set, arranged: Arranged) -> Result<TiffReader, ReadError> {
     let (mut infos, mut scenes) = (Vec::new(), Vec::new());
     for draft in arranged.drafts {
         if let Some((info, scene)) = build(&mut set, draft, infos.len())? {
@@ -136,6 +141,10 @@ impl TiffReader {
             hash.update(format!("{shapes:?} {} {:?}", scene.dtype, scene.page_order));
         }
         hash.update(self.info.ome_xml.as_deref().unwrap_or_default());
+        if self.set.files.len() > 1 {
+            // Which plane lies in which file may follow from names alone.
+            self.scenes.iter().flat_map(|scene| &scene.levels).for_each(|level| level.hash(&mut hash));
+        }
         format!("{:x}", hash.finalize())
     }
 }

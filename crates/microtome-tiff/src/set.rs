@@ -11,7 +11,7 @@ use crate::file::SourceFile;
 use crate::index::PageIndex;
 use crate::notes::PageNotes;
 use crate::page::Layout;
-use crate::walk::{FirstPage, Headers, walk};
+use crate::walk::{FirstPage, Headers, walk, walk_described};
 
 /// A TIFF file with the index of its pages.
 #[derive(Debug)]
@@ -50,6 +50,21 @@ impl PlaneRef {
     pub(crate) fn file(self) -> u32 {
         self.file
     }
+
+    /// The same plane where its set was taken into another one.
+    pub(crate) fn moved(self, by: Shift) -> PlaneRef {
+        if self.is_absent() {
+            return PlaneRef::absent(self.page + by.reasons);
+        }
+        PlaneRef { file: self.file + by.files, page: self.page }
+    }
+}
+
+/// How far the numbers of a set's files and reasons moved when it was taken into another one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shift {
+    pub(crate) files: u32,
+    pub(crate) reasons: u32,
 }
 
 /// The files of an image, and what was noticed while they were opened.
@@ -71,6 +86,22 @@ pub(crate) struct Set {
 }
 
 impl Set {
+    /// A set without files as yet.
+    pub(crate) fn empty(limits: &Limits) -> Set {
+        Set {
+            files: Vec::new(),
+            companions: Vec::new(),
+            missing: Vec::new(),
+            absent: Vec::new(),
+            warnings: Vec::new(),
+            first: FirstPage::default(),
+            later: Vec::new(),
+            notes: PageNotes::default(),
+            told: Vec::new(),
+            limits: limits.clone(),
+        }
+    }
+
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Set, ReadError> {
         let source = SourceFile::open(path)?;
         let Headers { index, first, later, notes, warnings } = walk(&source, limits)?;
@@ -78,20 +109,8 @@ impl Set {
             let why = "it has the header of a TIFF and no page".to_owned();
             return Err(ReadError::NotAnImage { path: path.to_owned(), why });
         }
-        let (companions, missing, absent) = (Vec::new(), Vec::new(), Vec::new());
         let files = vec![TiffFile { source, index }];
-        Ok(Set {
-            files,
-            companions,
-            missing,
-            absent,
-            warnings,
-            first,
-            later,
-            notes,
-            told: Vec::new(),
-            limits: limits.clone(),
-        })
+        Ok(Set { files, warnings, first, later, notes, ..Set::empty(limits) })
     }
 
     /// The file the image was opened by.
@@ -121,6 +140,16 @@ impl Set {
         PlaneRef::absent(self.absent.len() as u32 - 1)
     }
 
+    /// Takes in the files of another set, and what is absent of it; what was noticed in it is left to the caller.
+    pub(crate) fn adopt(&mut self, other: Set) -> Shift {
+        let shift = Shift { files: self.files.len() as u32, reasons: self.absent.len() as u32 };
+        self.files.extend(other.files);
+        self.companions.extend(other.companions);
+        self.missing.extend(other.missing);
+        self.absent.extend(other.absent);
+        shift
+    }
+
     /// Opens another file of the set and gives its number.
     pub(crate) fn add(&mut self, path: &Path) -> Result<u32, ReadError> {
         let (found, limit) = (self.files.len() as u64 + 1, self.limits.files);
@@ -129,7 +158,7 @@ impl Set {
             return Err(ReadError::OverLimit { path, what, location: String::new(), found, limit });
         }
         let source = SourceFile::open(path)?;
-        let headers = walk(&source, &self.limits)?;
+        let headers = walk_described(&source, &self.limits)?;
         self.warnings.extend(headers.warnings);
         self.files.push(TiffFile { source, index: headers.index });
         Ok(self.files.len() as u32 - 1)

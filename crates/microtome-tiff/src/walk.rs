@@ -59,6 +59,15 @@ impl FirstPage {
 
 /// Reads the headers of a file.
 pub(crate) fn walk(file: &SourceFile, limits: &Limits) -> Result<Headers, ReadError> {
+    walk_with(file, limits, true)
+}
+
+/// Reads the headers of a file that another one's metadata describe: its own text, which may be as long as theirs, is not read.
+pub(crate) fn walk_described(file: &SourceFile, limits: &Limits) -> Result<Headers, ReadError> {
+    walk_with(file, limits, false)
+}
+
+fn walk_with(file: &SourceFile, limits: &Limits, reads_text: bool) -> Result<Headers, ReadError> {
     let mut window = Window::new(file);
     let header = Header::read(&mut window)?;
     let mut walker = Walker {
@@ -70,6 +79,7 @@ pub(crate) fn walk(file: &SourceFile, limits: &Limits) -> Result<Headers, ReadEr
             ..Headers::default()
         },
         visited: Visited::default(),
+        reads_text,
         tag_bytes: 0,
         page: Scratch::default(),
         pending: Vec::new(),
@@ -86,6 +96,7 @@ struct Walker<'a> {
     limits: &'a Limits,
     headers: Headers,
     visited: Visited,
+    reads_text: bool,
     tag_bytes: u64,
     page: Scratch,
     /// SubIFDs seen, by page of the chain.
@@ -292,6 +303,7 @@ impl Walker<'_> {
                 self.page.values = values;
                 read
             }
+            Tag::ImageDescription if in_chain && !self.reads_text => Ok(()),
             Tag::ImageDescription if in_chain => self.description(entry, number),
             Tag::XResolution if in_chain && number == 0 => self.resolution(entry, 0),
             Tag::YResolution if in_chain && number == 0 => self.resolution(entry, 1),

@@ -38,6 +38,16 @@ pub const FORMATS: &[Format] = &[
         recognise: |_, head| microtome_zarr::is_zip(head),
         open: |path, limits| Ok(Arc::new(microtome_zarr::open(path, limits)?)),
     },
+    Format {
+        name: "a folder of NDTiff (Micro-Manager)",
+        recognise: |path, _| microtome_tiff::is_ndtiff(path),
+        open: |path, limits| Ok(Arc::new(microtome_tiff::open_ndtiff(path, limits)?)),
+    },
+    Format {
+        name: "a folder of TIFF files of a plate, or a pattern of their names as img_t{t}_c{c}.tif",
+        recognise: |path, _| microtome_tiff::is_folder(path),
+        open: |path, limits| Ok(Arc::new(microtome_tiff::open_folder(path, limits)?)),
+    },
 ];
 
 /// Ends of the names of files that are read here, but not behind a URL, and what to do with them.
@@ -64,7 +74,12 @@ pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Arc<dyn Reader>, Read
     if microtome_zarr::is_url(path) {
         return open_url(path, limits);
     }
-    let metadata = std::fs::metadata(path).map_err(|e| ReadError::os(path, "open", e))?;
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        // Whatever its name, what is there is meant before what fits a pattern.
+        Err(_) if microtome_tiff::is_pattern(path) => return Ok(Arc::new(microtome_tiff::open_files(path, limits)?)),
+        Err(error) => return Err(ReadError::os(path, "open", error)),
+    };
     let head = if metadata.is_file() { first_bytes(path)? } else { Vec::new() };
     if !metadata.is_file() && !metadata.is_dir() {
         let why = "it is neither a file nor a folder".to_owned();

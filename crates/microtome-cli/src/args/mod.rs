@@ -6,6 +6,7 @@ mod cluster;
 mod connect;
 mod everywhere;
 mod number;
+mod pattern;
 mod pixel_size;
 mod region;
 mod source;
@@ -23,6 +24,7 @@ use tracing::level_filters::LevelFilter;
 pub(crate) use cluster::{CheckArgs, ClusterArgs, ClusterVerb, LocalArgs};
 pub(crate) use connect::{ConnectArgs, WhereArgs};
 pub(crate) use everywhere::{Everywhere, ProgressMode};
+pub(crate) use pattern::PatternArgs;
 pub(crate) use region::PartialRegion;
 pub(crate) use source::{ChunkArgs, SourceArgs};
 pub(crate) use store::StoreArgs;
@@ -89,6 +91,8 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "SCENE", env = "MICROTOME_SCENE", hide_env = true)]
     pub(crate) scene: Option<String>,
     #[command(flatten)]
+    pub(crate) pattern: PatternArgs,
+    #[command(flatten)]
     pub(crate) chunks: ChunkArgs,
     /// Print the OME-XML as it stands in the file (with --json: as field `ome_xml`)
     #[arg(long, env = "MICROTOME_OME_XML", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
@@ -140,6 +144,10 @@ pub(crate) struct ConvertArgs {
     /// Pixel type of the output, by NumPy's name; values are clamped to its range and rounded half to even
     #[arg(long, value_name = "TYPE", env = "MICROTOME_DTYPE", hide_env = true)]
     pub(crate) dtype: Option<PixelType>,
+    /// Write all scenes as an OME-Zarr plate, each as the field of a well: by {well} and {field} in a pattern of names, or by
+    /// what the OME-XML of the files says
+    #[arg(long, env = "MICROTOME_PLATE", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) plate: bool,
     #[command(flatten)]
     pub(crate) place: WhereArgs,
 }
@@ -183,6 +191,8 @@ pub(crate) struct ChecksumArgs {
     /// Another order of axes, as TZCYX; letters that are no axis, as I or Q, stand for pages in file order
     #[arg(long, value_name = "AXES", env = "MICROTOME_AXES", hide_env = true, value_parser = AxisOrder::parse)]
     pub(crate) axes: Option<AxisOrder>,
+    #[command(flatten)]
+    pub(crate) pattern: PatternArgs,
 }
 
 /// Look whether an output is as it was written, by the checksums it keeps of itself; or compare two images pixel by pixel

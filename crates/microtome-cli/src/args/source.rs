@@ -3,12 +3,14 @@
 use clap::Args;
 use microtome::{ArrayError, ChunkDims, Shape};
 
-use super::PartialRegion;
+use super::{PartialRegion, PatternArgs};
 
 /// Which pixels.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is read")]
 pub(crate) struct SourceArgs {
+    #[command(flatten)]
+    pub(crate) pattern: PatternArgs,
     /// The scene: its number, identity or name; needed where there are several
     #[arg(long, value_name = "SCENE", env = "MICROTOME_SCENE", hide_env = true)]
     pub(crate) scene: Option<String>,

@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use microtome::Axis;
 
+use super::PatternArgs;
 use crate::error::CliError;
 
 /// Make a picture of a scene to look at, as PNG: shrunk, stretched in contrast, its channels in their colours
@@ -17,6 +18,8 @@ pub(crate) struct ThumbnailArgs {
     /// The picture; its name ends in .png
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) pattern: PatternArgs,
     /// The scene: its number, identity or name; needed where there are several
     #[arg(long, value_name = "SCENE", env = "MICROTOME_SCENE", hide_env = true)]
     pub(crate) scene: Option<String>,

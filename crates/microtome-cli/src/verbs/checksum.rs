@@ -15,6 +15,7 @@ use crate::output::Output;
 pub(super) fn run(args: &ChecksumArgs, everywhere: &Everywhere, output: &mut Output) -> Result<(), CliError> {
     let order = args.axes.clone().unwrap_or_default();
     each(&args.paths, everywhere.json, output, |path| {
+        let path = &args.pattern.within(path)?;
         sums(&everywhere.open(path)?, path, args.scene.as_deref(), &order)
     })
 }

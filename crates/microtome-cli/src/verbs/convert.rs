@@ -1,8 +1,8 @@
 //! `convert`: an image, or a part of it, as OME-Zarr, OME-TIFF or PNG; with all that belongs together: labels, wells, series.
 
 use microtome::{
-    Collection, Image, LazyArray, Member, OutputFormat, Part, SceneInfo, SceneKind, Store, Survey, describe, series,
-    survey,
+    Collection, Image, LazyArray, Member, OutputFormat, Part, SceneInfo, SceneKind, Store, Survey, describe, plate,
+    series, survey,
 };
 use serde_json::Value;
 
@@ -13,7 +13,13 @@ use crate::error::CliError;
 /// What is to be done.
 pub(super) fn job(args: &ConvertArgs, everywhere: &Everywhere) -> Result<Job, CliError> {
     job::check(&args.output, &args.store)?;
-    let image = job::open(&args.input, everywhere)?;
+    let input = args.source.pattern.within(&args.input)?;
+    let image = job::open(&input, everywhere)?;
+    // A Zarr that is a plate stays one as a whole, with its labels.
+    if args.plate && survey(&image)?.is_none() {
+        check_plate(args)?;
+        return together(&image, args, &plate(&image)?);
+    }
     match target(&args.output)? {
         OutputFormat::OmeZarr => {
             if let Some(chosen) = chosen(&image, args)? {
@@ -26,7 +32,25 @@ pub(super) fn job(args: &ConvertArgs, everywhere: &Everywhere) -> Result<Job, Cl
         OutputFormat::OmeTiff | OutputFormat::Png => {}
     }
     let array = cast(job::source(&image, &args.source)?, args)?;
-    Job::new(&args.input, &args.output, array, &args.store)
+    Job::new(&input, &args.output, array, &args.store)
+}
+
+/// Refuses what contradicts a plate of all scenes.
+fn check_plate(args: &ConvertArgs) -> Result<(), CliError> {
+    if target(&args.output)? != OutputFormat::OmeZarr {
+        return Err(CliError::usage("--plate is of OME-Zarr; let the output end in .ome.zarr"));
+    }
+    let source = &args.source;
+    let of_one = [
+        ("--scene", source.scene.is_some()),
+        ("--level", source.level > 0),
+        ("--region", source.region.is_some()),
+        ("--axes", source.axes.is_some()),
+    ];
+    match of_one.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(CliError::usage(format!("--plate takes all scenes as they are, without {flag}"))),
+        None => Ok(()),
+    }
 }
 
 fn cast(array: LazyArray, args: &ConvertArgs) -> Result<LazyArray, CliError> {
@@ -59,7 +83,7 @@ fn in_one_tiff(image: &Image, args: &ConvertArgs) -> Result<Job, CliError> {
     let array = parts[0].array.clone();
     let options = args.store.options(OutputFormat::OmeTiff)?;
     let work = Work::Several(Box::new(Collection::tiff(&args.output, parts, &options)?));
-    Ok(Job::of(&args.input, array, work, &args.store))
+    Ok(Job::of(&image.info().path, array, work, &args.store))
 }
 
 /// The scenes that are written together, with their groups: all of a Zarr or of an OME-TIFF, or the one of a Zarr that is named
@@ -98,13 +122,13 @@ fn together(image: &Image, args: &ConvertArgs, chosen: &Survey) -> Result<Job, C
     let parts = chosen.members.iter().map(|member| part(image, args, member)).collect::<Result<Vec<_>, _>>()?;
     let array = parts[0].array.clone();
     let options = args.store.options(target(&args.output)?)?;
-    let work = if let [part] = &parts[..] {
+    let work = if let ([part], false) = (&parts[..], args.plate) {
         Work::One(Box::new(Store::of_part(part, &args.output, &options)?))
     } else {
         let xml = image.info().ome_xml.clone();
         Work::Several(Box::new(Collection::of(&args.output, parts, &chosen.groups, xml, &options)?))
     };
-    Ok(Job::of(&args.input, array, work, &args.store))
+    Ok(Job::of(&image.info().path, array, work, &args.store))
 }
 
 fn part(image: &Image, args: &ConvertArgs, member: &Member) -> Result<Part, CliError> {

@@ -14,6 +14,7 @@ pub(super) fn run(args: &InspectArgs, everywhere: &Everywhere, output: &mut Outp
 }
 
 fn inspect(path: &Path, args: &InspectArgs, everywhere: &Everywhere) -> Result<Answer<ImageJson>, CliError> {
+    let path = &args.pattern.within(path)?;
     let image = everywhere.open(path)?;
     let info = image.info();
     let scenes = match &args.scene {

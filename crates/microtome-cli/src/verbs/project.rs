@@ -9,7 +9,8 @@ use crate::error::CliError;
 /// What is to be done.
 pub(super) fn job(args: &ProjectArgs, everywhere: &Everywhere) -> Result<Job, CliError> {
     job::check(&args.output, &args.store)?;
-    let array = job::source(&job::open(&args.input, everywhere)?, &args.source)?;
+    let input = args.source.pattern.within(&args.input)?;
+    let array = job::source(&job::open(&input, everywhere)?, &args.source)?;
     let array = project_as(&array, args.axis, args.method, args.dtype)?;
-    Job::new(&args.input, &args.output, array, &args.store)
+    Job::new(&input, &args.output, array, &args.store)
 }

@@ -20,7 +20,7 @@ pub(super) fn run(args: &ThumbnailArgs, everywhere: &Everywhere, output: &mut Ou
     if args.output.exists() && !args.overwrite {
         return Err(WriteError::Exists { path: args.output.clone() }.into());
     }
-    let image = everywhere.open(&args.input)?;
+    let image = everywhere.open(&args.pattern.within(&args.input)?)?;
     let scene = match &args.scene {
         Some(name) => image.scene_named(name)?,
         None => image.only_scene()?,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use microtome_array::{Axis, PerAxis, PixelType, Shape};
 use microtome_io::{LevelInfo, ReadError, SceneInfo, SceneKind, StorageInfo, StorageKind};
 
+use sha2::{Digest, Sha256};
+
 use super::Draft;
 use crate::fetch::scratch;
 use crate::page::Layout;
@@ -34,6 +36,13 @@ impl Level {
     pub(crate) fn page(&self, set: &Set, plane: usize) -> PlaneRef {
         resolve(set, self.planes[plane], self.sub)
     }
+
+    /// Adds which page each plane is to a hash.
+    pub(crate) fn hash(&self, hash: &mut Sha256) {
+        for plane in self.planes.iter() {
+            hash.update([plane.file(), plane.page()].map(u32::to_le_bytes).concat());
+        }
+    }
 }
 
 /// The page itself, or its SubIFD.
@@ -57,7 +66,7 @@ pub(crate) fn build(set: &mut Set, mut draft: Draft, index: usize) -> Result<Opt
     let mut levels = vec![level_info(shape, shape, layout)];
     let mut places = vec![level(set, Arc::clone(&planes), None)];
     for pages in draft.levels {
-        let Some(layout) = pages.first().and_then(|&p| set.layout(p)) else { continue };
+        let Some(layout) = pages.iter().find_map(|&p| set.layout(p)) else { continue };
         levels.push(level_info(self::shape(set, [t, c, z], layout)?, shape, layout));
         places.push(level(set, pages.into(), None));
     }

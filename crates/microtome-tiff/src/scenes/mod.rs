@@ -44,6 +44,8 @@ pub(crate) struct Draft {
     pub(crate) planes: Vec<PlaneRef>,
     /// The planes of smaller levels that have pages of their own.
     pub(crate) levels: Vec<Vec<PlaneRef>>,
+    /// The axes that the file does not name, slowest first: which they are is a guess.
+    pub(crate) guessed: Vec<Axis>,
     /// Y, X and type from the metadata, for a scene none of whose planes is there.
     pub(crate) fallback: Option<([u64; 2], PixelType)>,
 }
@@ -63,6 +65,7 @@ impl Draft {
             size,
             planes,
             levels: Vec::new(),
+            guessed: Vec::new(),
             fallback: None,
         }
     }

@@ -3,6 +3,8 @@
 //! A page marked as a reduced image (`NewSubfileType` bit 0) that shrinks a scene evenly is a level of it; a page marked
 //! as a mask (bit 2) never shares a scene with one that is not.
 
+use microtome_array::Axis;
+
 use super::build::can_be_level;
 use super::{Draft, pages};
 use crate::page::Layout;
@@ -66,6 +68,7 @@ fn draft(group: Group, warnings: &mut Vec<String>) -> Draft {
     let refs = |list: &[u32]| list.iter().map(|&p| PlaneRef::new(0, p)).collect::<Vec<_>>();
     let count = group.pages.len();
     let mut draft = Draft::new([count as u64, 1, 1], refs(&group.pages));
+    draft.guessed = vec![Axis::T];
     for level in group.levels {
         if level.len() == count {
             draft.levels.push(refs(&level));

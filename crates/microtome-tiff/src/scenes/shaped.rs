@@ -52,6 +52,9 @@ fn series(set: &mut Set, start: u32, end: u32, text: &str) -> Result<Draft, Stri
     let order: [Axis; 3] = order.try_into().map_err(|_| "its axes are not distinct".to_owned())?;
     let mut draft = Draft::new(size, super::in_order(&pages, order, size));
     draft.page_order = order;
+    if letters.is_none() {
+        draft.guessed = axes.into_iter().flatten().collect();
+    }
     Ok(draft)
 }
 
