@@ -136,7 +136,7 @@ fn mapped(path: &Path, map: &OnCluster) -> (PathBuf, bool) {
 /// use microtome::{OnCluster, path_on_workers};
 /// let on_cluster = OnCluster { path_map: vec![("/data".into(), "/mnt/lab".into())], ..OnCluster::default() };
 /// assert_eq!(path_on_workers(Path::new("/data/a.tif"), &on_cluster), Path::new("/mnt/lab/a.tif"));
-/// assert_eq!(path_on_workers(Path::new("/home/a.tif"), &on_cluster), Path::new("/home/a.tif"));
+/// assert_eq!(path_on_workers(Path::new("/local/a.tif"), &on_cluster), Path::new("/local/a.tif"));
 /// ```
 pub fn path_on_workers(path: &Path, on_cluster: &OnCluster) -> PathBuf {
     mapped(path, on_cluster).0
