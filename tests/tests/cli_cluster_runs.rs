@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cli::{Bench, Ran, skip, tree};
+use cli::{Bench, Ran, processes, skip, tree};
 use microtome::{LocalCluster, LocalClusterOptions};
 use serde_json::Value;
 
@@ -290,5 +290,22 @@ fn a_source_that_changes_while_a_cluster_reads_it_ends_the_run() {
     let (code, said) = ended(child);
     assert_eq!(code, 7, "{said}");
     assert!(said.contains("noise.tif changed while it was being read"), "{said}");
+    assert_eq!(place.left(), [""; 0]);
+}
+
+#[test]
+fn a_process_of_a_worker_that_hangs_costs_the_time_of_the_limit() {
+    let Some(place) = Place::new() else { return };
+    place.noise();
+    assert_eq!(place.here(&format!("convert noise.tif gold.ome.zarr {SLOW} --quiet")).code, 0);
+    let child = place.begun(&format!("convert noise.tif out.ome.zarr {SLOW} --task-timeout 3"), "out.ome.zarr");
+    let cluster = place.cluster.as_ref().unwrap();
+    let started = cluster.pids().iter().flat_map(|id| processes::descendants(*id)).collect::<Vec<_>>();
+    let hangs = started.into_iter().find(|id| processes::program(*id).contains("--microtome-worker")).unwrap();
+    assert!(Command::new("kill").args(["-STOP", &hangs.to_string()]).status().unwrap().success());
+    let (code, said) = ended(child);
+    assert_eq!(code, 0, "{said}");
+    processes::gone_within(Duration::from_secs(5), &[hangs]);
+    assert!(place.files("out.ome.zarr") == place.files("gold.ome.zarr"), "other files");
     assert_eq!(place.left(), [""; 0]);
 }

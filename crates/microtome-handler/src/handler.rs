@@ -16,6 +16,8 @@ use crate::map::BatchedMap;
 
 /// The most Dask tasks that a handler ever has at the scheduler: more cost the scheduler memory and gain nothing.
 const MOST_UNRELEASED: usize = 10_000;
+/// How long an item may take before it is told of.
+const SLOW_AFTER: Duration = Duration::from_mins(5);
 
 /// Where work runs: the threads of this machine, or a Dask cluster.
 ///
@@ -194,6 +196,8 @@ impl Default for Builder {
             tls: None,
             timeout: Duration::from_secs(10),
             retries: 2,
+            item_limit: None,
+            slow_after: SLOW_AFTER,
             python: None,
             program: Program::default(),
             listeners: Listeners::default(),
@@ -249,6 +253,22 @@ impl Builder {
     /// How often an item is tried again after a fault that is not its own; twice unless said otherwise.
     pub fn retries(mut self, retries: u32) -> Builder {
         self.setup.retries = retries;
+        self
+    }
+
+    /// On a cluster: how long an item may take. Its process is ended then, and the item is [`Died`]; its neighbours in the batch
+    /// run again. There is no limit unless it is set. What runs on a thread cannot be ended.
+    ///
+    /// [`Died`]: crate::TaskErrorKind::Died
+    pub fn item_limit(mut self, limit: Duration) -> Builder {
+        self.setup.item_limit = Some(limit);
+        self
+    }
+
+    /// On a cluster: how long an item may take before a [`Warning`](crate::Event::Warning) tells of it, and again after twice as
+    /// long, and so on; 5 minutes unless said otherwise.
+    pub fn slow_after(mut self, time: Duration) -> Builder {
+        self.setup.slow_after = time;
         self
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use microtome::OnCluster;
 
-use super::Everywhere;
+use super::{Everywhere, number};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which cluster")]
@@ -21,6 +21,9 @@ pub(crate) struct ConnectArgs {
     #[arg(long, env = "MICROTOME_INSECURE_CLUSTER", hide_env = true)]
     #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) insecure_cluster: bool,
+    /// End what takes a worker longer than so many seconds: a part of a run, of up to 32 MiB of pixels [default: no limit]
+    #[arg(long, value_name = "SECONDS", env = "MICROTOME_TASK_TIMEOUT", hide_env = true, value_parser = number::count)]
+    pub(crate) task_timeout: Option<u64>,
     /// For encryption: the certificate of the authority that both sides trust, PEM [default: Dask's configuration]
     #[arg(long, value_name = "FILE", env = "MICROTOME_TLS_CA", hide_env = true, requires_all = ["tls_cert", "tls_key"])]
     pub(crate) tls_ca: Option<PathBuf>,

@@ -1,5 +1,7 @@
 //! Connecting to the cluster that was named.
 
+use std::time::Duration;
+
 use microtome::handler::{Builder, Tls};
 use microtome::{Handler, HandlerEvent};
 
@@ -30,6 +32,9 @@ pub(super) fn to_cluster(args: &ConnectArgs) -> Builder {
     let mut builder = Handler::builder().insecure(args.insecure_cluster);
     if let Some(address) = &args.address {
         builder = builder.address(address);
+    }
+    if let Some(seconds) = args.task_timeout {
+        builder = builder.item_limit(Duration::from_secs(seconds));
     }
     if let Some(path) = &args.scheduler_file {
         builder = builder.scheduler_file(path);

@@ -320,6 +320,7 @@ class Driver:
     def scope(self, header, body, with_source):
         spec = {key: header[key] for key in ("id", "function", "items", "first")}
         spec.update(job=self.job, exe=self.exe, retries=self.config["retries"])
+        spec.update(item_seconds=self.config["item_seconds"], slow_seconds=self.config["slow_seconds"])
         scope = {"name": self.name, "spec": spec, "body": body}
         if with_source:
             scope["source"] = self.source

@@ -345,15 +345,15 @@ impl Link {
             Answer::Progress { function, first, items, done, worker } => {
                 self.listeners.tell(|| Event::Progress { function, first, done, items, worker });
             }
+            Answer::Slow { function, first, done, worker, seconds } => {
+                self.slow((&function, first + done), &worker, seconds);
+            }
             Answer::Log { item, worker, line } => self.listeners.tell(|| Event::Log { item, worker, line }),
             Answer::Workers { workers, threads } => {
                 self.set_threads(threads);
                 self.listeners.tell(|| Event::Workers { workers, threads });
             }
-            Answer::Warning { message } => {
-                tracing::warn!("{message}");
-                self.listeners.tell(|| Event::Warning { message });
-            }
+            Answer::Warning { message } => self.warn(message),
             Answer::Lost { message } => self.lost(&message),
             Answer::Fatal(fatal) => tracing::warn!("the driver gave up: {}", fatal.message),
             ready @ Answer::Ready { .. } => self.answered_ready(ready),
@@ -378,6 +378,18 @@ impl Link {
             tracing::warn!("the cluster at {} has no worker: work waits until one comes", self.address());
         }
         self.threads.store(threads, Ordering::Relaxed);
+    }
+
+    fn warn(&self, message: String) {
+        tracing::warn!("{message}");
+        self.listeners.tell(|| Event::Warning { message });
+    }
+
+    fn slow(&self, (function, item): (&str, u64), worker: &str, seconds: f64) {
+        self.warn(format!(
+            "item {item} of {function} has given no result for {seconds:.0} s on {worker}: it is slow, or hangs; a limit on the \
+             time of an item (item_limit, --task-timeout) would end it"
+        ));
     }
 
     fn lost(&self, message: &str) {

@@ -56,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) tls: Option<Tls>,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
+    pub(crate) item_limit: Option<Duration>,
+    pub(crate) slow_after: Duration,
     pub(crate) python: Option<PathBuf>,
     pub(crate) program: Program,
     pub(crate) listeners: Listeners,
@@ -113,6 +115,8 @@ impl DaskHandler {
             replaces: Vec::new(),
             runtime: runtime_name(),
             retries: setup.retries,
+            item_seconds: setup.item_limit.map(|limit| limit.as_secs_f64()),
+            slow_seconds: setup.slow_after.as_secs_f64(),
             exe,
         };
         let link = Link::connect(connect, setup.python, setup.listeners, setup.most_unreleased)?;

@@ -36,6 +36,10 @@ pub(super) struct Connect {
     /// Names the runtime's source.
     pub(super) runtime: String,
     pub(super) retries: u32,
+    /// Seconds in which an item must give its result, if there is a limit.
+    pub(super) item_seconds: Option<f64>,
+    /// Seconds after which an item without a result is told of.
+    pub(super) slow_seconds: f64,
     pub(super) exe: Executable,
 }
 
@@ -134,6 +138,13 @@ pub(super) enum Answer {
         items: u64,
         done: u64,
         worker: String,
+    },
+    Slow {
+        function: String,
+        first: u64,
+        done: u64,
+        worker: String,
+        seconds: f64,
     },
     Log {
         item: Option<u64>,

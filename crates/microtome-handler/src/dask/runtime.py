@@ -6,6 +6,8 @@ frame.rs, and returns the outcomes as bytes, unread. One Dask task keeps one chi
 
 What an item does wrong is data inside the result. If a child dies, the items whose results were not handed on yet run
 again in a new one, which hands each result on at once: so a second death names its item, and no other item is lost.
+An item that gives no result for long is told of; where there is a limit, its child is ended, and at the second time the item
+is given up: what hangs would hang again.
 Only builtin exceptions leave this module, with a code in front: classes made here could not be read elsewhere.
 """
 
@@ -26,15 +28,18 @@ import distributed
 PROTOCOL = 1
 HELLO_SECONDS = 20.0
 IDLE_SECONDS = 60.0
+WATCH_SECONDS = 0.25
 MOST_LOG_LINES = 200  # of a batch, to the client; all go to the worker's log
 LOG = logging.getLogger("distributed.worker.microtome")
 
 _lock = threading.Lock()
 _idle = []  # (child, since), the last used last
 _running = {}  # (job, id) -> child
+_batches = {}  # (job, id) -> the batch that it runs
 _cancelled = collections.OrderedDict()  # (job, id) or job -> True
 _checked = {}  # (path, mtime, size, inode) -> sha256
 _reaper = None
+_watcher = None
 _home = None  # the Dask worker of this process
 
 
@@ -132,6 +137,9 @@ class _Batch:
         self.blamed = 0  # deaths in the present item, since it stood alone
         self.lines = 0
         self.told = time.monotonic()
+        self.since = None  # when the present child had the batch, or gave its last result; None: it has no child
+        self.slow = spec.get("slow_seconds") or float("inf")  # seconds after which it is told that nothing came
+        self.overdue = False  # whether its child was ended for want of a result
 
     def run(self):
         skipped = None
@@ -142,8 +150,10 @@ class _Batch:
             except (EOFError, OSError, ValueError) as error:
                 self.died(child, error)
             finally:
+                self.since = None
                 with _lock:
                     _running.pop(self.key, None)
+                    _batches.pop(self.key, None)
             if self.done == self.spec["items"]:
                 skipped = 0
         facts = {"seconds": self.seconds, "deaths": self.deaths, "skipped": skipped, "worker": self.worker.address}
@@ -156,6 +166,9 @@ class _Batch:
             cancelled = _is_cancelled(self.key)
             if not cancelled:
                 _running[self.key] = child
+                _batches[self.key] = self
+                self.since = time.monotonic()
+                _watch_from_now_on()
         if cancelled:
             _give_back(child)
             _fail("CANCELLED", "")
@@ -174,18 +187,24 @@ class _Batch:
                 self.done += answer["items"]
                 self.seconds += answer["seconds"]
                 self.blamed = 0
+                self.since = time.monotonic()
                 self.progress()
             elif op == "log":
                 self.line(answer["line"], answer["item"])
             elif op == "end":
+                self.since = None  # before another batch may have the child
                 _give_back(child)
                 return answer["skipped"]
             elif op == "fatal":
+                self.since = None
                 _give_back(child)
                 _fail(answer["code"], answer["message"])
 
     def died(self, child, error):
         how, words = child.end()
+        overdue, self.overdue = self.overdue, False
+        if overdue:
+            how = "gave no result within %g s and was ended" % self.spec["item_seconds"]
         LOG.warning("the child %s of batch %s %s (%s)", child.process.pid, self.key, how, error)
         with _lock:
             if _is_cancelled(self.key):
@@ -195,7 +214,7 @@ class _Batch:
         if not alone:
             return
         self.blamed += 1
-        if self.blamed > self.spec["retries"]:
+        if self.blamed > self.spec["retries"] or overdue and self.deaths > 1:
             self.parts.append(_died_part(how, self.blamed, words))
             self.done += 1
             self.blamed = 0
@@ -205,6 +224,18 @@ class _Batch:
         if now - self.told >= 1.0 and self.done < self.spec["items"]:
             self.told = now
             self.tell({"op": "progress", "done": self.done})
+
+    def look(self, now):
+        """Sees how long nothing came. The lock is held, so that no other batch has the child by now."""
+        since, limit = self.since, self.spec.get("item_seconds")
+        if since is None:
+            return
+        if limit and now - since > limit and not self.overdue:
+            self.overdue = True
+            _running[self.key].kill()
+        elif now - since > self.slow:
+            self.slow = max(2 * self.slow, 1.0)
+            self.tell({"op": "slow", "done": self.done, "seconds": now - since})
 
     def line(self, line, item=None):
         LOG.info("%s item %s: %s", self.key, item, line)
@@ -378,6 +409,22 @@ def _reap():
             _idle[:] = [(child, since) for child, since in _idle if since >= old]
         for child in tired:
             child.end()
+
+
+def _watch_from_now_on():
+    """Starts what looks at batches, unless it runs; the lock is held."""
+    global _watcher
+    if _watcher is None:
+        _watcher = threading.Thread(target=_watch, daemon=True)
+        _watcher.start()
+
+
+def _watch():
+    while True:
+        time.sleep(WATCH_SECONDS)
+        with _lock:
+            for batch in list(_batches.values()):
+                batch.look(time.monotonic())
 
 
 def _executable(exe):

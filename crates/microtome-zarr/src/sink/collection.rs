@@ -137,7 +137,7 @@ impl ZarrBuilding<'_> {
 
     /// Removes it as far as possible.
     pub fn abandon(&self) {
-        self.partial.abandon();
+        self.partial.abandon(true); // its images may be written by others too
     }
 }
 

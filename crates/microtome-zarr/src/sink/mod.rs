@@ -291,7 +291,7 @@ impl Output for ZarrOutput {
 
     fn abandon(&self) {
         match self.building.site() {
-            Some(Site::Own(partial)) => partial.abandon(),
+            Some(Site::Own(partial)) => partial.abandon(self.building.has_adopted()),
             Some(Site::Inside(member)) => {
                 if let Err(error) = member.wipe() {
                     tracing::warn!(%error, "an unfinished image could not be removed");

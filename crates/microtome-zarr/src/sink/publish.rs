@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use microtome_io::beside::{self, JOURNAL, entries, short, sibling};
 use microtome_io::disk::{self, parent, remove, rename, sync_folder};
@@ -17,6 +18,9 @@ use super::file::is_temporary;
 
 /// How the name of a lock ends; that of the first of several images lies beside the partial folder.
 const LOCK: &str = ".lock";
+/// How often a folder is tried to be removed in which others write, and how long is waited between.
+const REMOVALS: u32 = 20;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(50);
 
 /// Where an output is to stand, and whether what is there may be replaced.
 #[derive(Debug)]
@@ -129,10 +133,20 @@ impl Partial {
         })
     }
 
-    /// Removes the partial folder and its journal as far as possible.
-    pub(super) fn abandon(&self) {
+    /// Removes the partial folder and its journal as far as possible; with others who write too, in several tries, since one of
+    /// them may put a file into a folder just when that is removed.
+    pub(super) fn abandon(&self, with_others: bool) {
+        let tries = if with_others { REMOVALS } else { 1 };
         for path in [&self.dir, &self.journal] {
-            if let Err(error) = remove(path) {
+            let mut removed = remove(path);
+            for _ in 1..tries {
+                if removed.is_ok() {
+                    break;
+                }
+                std::thread::sleep(BETWEEN_REMOVALS);
+                removed = remove(path);
+            }
+            if let Err(error) = removed {
                 tracing::warn!(%error, "an unfinished output could not be removed");
             }
         }
