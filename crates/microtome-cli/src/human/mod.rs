@@ -3,6 +3,7 @@
 mod cluster;
 mod image;
 mod images;
+mod measure;
 mod number;
 mod plan;
 mod run;
@@ -14,6 +15,7 @@ mod verify;
 pub(crate) use cluster::{check as cluster_check, local as cluster_local};
 pub(crate) use image::image;
 pub(crate) use images::{estimate, explained};
+pub(crate) use measure::measured;
 pub(crate) use number::{bytes, count, duration};
 pub(crate) use plan::{losses, plan};
 pub(crate) use run::run;
