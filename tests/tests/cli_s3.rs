@@ -1,90 +1,15 @@
 //! Images in an S3 server: read as from a folder, with credentials and without, and what is said where there are none; and
 //! written, with the bytes of a local output, whatever happens on the way.
 
+mod bucket;
 mod cli;
 mod served;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cli::{Bench, Ran, repository};
-use serde_json::Value;
-use served::python::Served;
-use sha2::{Digest, Sha256};
-
-const V2: &str = "ome-zarr-0.4.zarr";
-const V3: &str = "ome-zarr-0.5-sharded.zarr";
-const BUCKET: &str = "images";
-
-/// A bench with a server that has the bundled images.
-struct Bucket {
-    bench: Bench,
-    server: Served,
-}
-
-impl Bucket {
-    fn new() -> Option<Bucket> {
-        let bench = Bench::new()?;
-        let fixtures = repository().join("fixtures");
-        let server = Served::start("s3_server.py", &[fixtures.to_str().unwrap(), BUCKET])?;
-        Some(Bucket { bench, server })
-    }
-
-    /// The command with what it needs to be let in.
-    fn command(&self, line: &str) -> std::process::Command {
-        let mut command = self.bench.command(&line.split_whitespace().collect::<Vec<_>>());
-        command.env("AWS_ENDPOINT_URL", self.server.says["endpoint"].as_str().unwrap());
-        command.env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "us-east-1");
-        command.env("XDG_STATE_HOME", self.bench.path("state"));
-        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "canary-secret");
-        command
-    }
-
-    fn run(&self, line: &str) -> Ran {
-        Ran::of(&mut self.command(line))
-    }
-
-    fn json(&self, line: &str) -> Value {
-        let ran = self.run(&format!("{line} --json"));
-        assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
-        serde_json::from_str(&ran.stdout).unwrap()
-    }
-}
-
-impl Bucket {
-    /// The keys of an output, with lengths.
-    fn keys(&mut self, name: &str) -> BTreeMap<String, u64> {
-        let listed = self.server.ask(&format!("list {name}/"));
-        let listed = listed.as_object().unwrap().iter();
-        listed.map(|(key, size)| (key[name.len() + 1..].to_owned(), size.as_u64().unwrap())).collect()
-    }
-
-    /// Demands that an output in the bucket has the bytes of one here.
-    fn same_as_here(&mut self, name: &str, here: &str) {
-        let files = cli::tree(&self.bench.path(here)).into_iter();
-        let files: BTreeMap<String, Vec<u8>> =
-            files.filter_map(|(path, bytes)| Some((path.to_string_lossy().into_owned(), bytes?))).collect();
-        let keys = self.keys(name);
-        let lengths: BTreeMap<String, u64> = files.iter().map(|(k, bytes)| (k.clone(), bytes.len() as u64)).collect();
-        assert_eq!(keys, lengths);
-        for (key, bytes) in files {
-            let sum = self.server.ask(&format!("get {name}/{key}"));
-            assert_eq!(sum, format!("{:x}", Sha256::digest(&bytes)), "{key}");
-        }
-    }
-
-    /// Nothing of a run is left on this machine.
-    fn left(&self) -> Vec<PathBuf> {
-        let state = self.bench.path("state/microtome");
-        let found = if state.exists() { cli::tree(&state) } else { Vec::new() };
-        found.into_iter().map(|(path, _)| path).filter(|path| path.extension().is_none_or(|e| e != "lock")).collect()
-    }
-}
-
-fn url(name: &str) -> String {
-    format!("s3://{BUCKET}/{name}")
-}
+use bucket::{Bucket, V2, V3, url};
+use cli::Ran;
 
 #[test]
 fn images_in_a_bucket_are_read_as_from_a_folder() {

@@ -33,6 +33,7 @@ mod target;
 mod thumbnail;
 mod verify;
 
+pub use cluster::path_on_workers;
 pub use collection::{Collection, Part, series, survey};
 pub use compare::{Comparison, compare};
 pub use compute::{Compute, Store};

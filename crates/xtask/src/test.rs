@@ -30,6 +30,7 @@ pub(crate) fn finish(report: &Report, closing: &str) -> Outcome {
 pub(crate) fn steps(project: &Project, args: &[String], report: &mut Report) -> Result<String, String> {
     let ready = report.step("python environment", || venv::main(project).ensure())
         && report.step("older Dask", || venv::old_dask(project).ensure())
+        && report.step("Dask of 2025", || venv::dask_2025(project).ensure())
         && report.step("references", || references(project));
     if !ready {
         return Ok("  no test was run\n".to_owned());
@@ -83,6 +84,7 @@ pub(crate) fn cargo_test(
 fn set_environment(project: &Project, skips: &Skips, command: &mut Command) -> Result<bool, String> {
     command.env("MICROTOME_PYTHON", venv::main(project).python());
     command.env("MICROTOME_PYTHON_OLD_DASK", venv::old_dask(project).python());
+    command.env("MICROTOME_PYTHON_DASK_2025", venv::dask_2025(project).python());
     command.env(skips::VARIABLE, skips.path());
     let corpus = corpus::find(project)?;
     match &corpus {

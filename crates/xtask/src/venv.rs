@@ -1,6 +1,6 @@
 //! The Pythons of the tests: virtual environments with exactly the packages of a requirements file each.
 //!
-//! `.venv` has the independent readers and a new Dask; one below the target folder has an older Dask.
+//! `.venv` has the independent readers and a new Dask; those below the target folder have older ones.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,6 +27,12 @@ pub(crate) fn main(project: &Project) -> Venv {
 pub(crate) fn old_dask(project: &Project) -> Venv {
     let requirements = project.path("tests/python/requirements-old-dask.txt");
     Venv { folder: project.target.join("old-dask"), requirements }
+}
+
+/// The one with a Dask between the older and the newest.
+pub(crate) fn dask_2025(project: &Project) -> Venv {
+    let requirements = project.path("tests/python/requirements-dask-2025.txt");
+    Venv { folder: project.target.join("dask-2025"), requirements }
 }
 
 /// The one with the programs that ours is measured beside.

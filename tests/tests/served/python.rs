@@ -19,12 +19,17 @@ pub struct Served {
 impl Served {
     /// `None`, said loudly, where there is no Python.
     pub fn start(script: &str, args: &[&str]) -> Option<Served> {
+        Served::start_with(script, args, &[])
+    }
+
+    /// With more in its environment.
+    pub fn start_with(script: &str, args: &[&str], environment: &[(&str, String)]) -> Option<Served> {
         let Some(python) = std::env::var_os("MICROTOME_PYTHON") else {
             skip(&format!("tests/python/{script}"), "MICROTOME_PYTHON is not set; `cargo xtask test` sets it");
             return None;
         };
         let mut command = Command::new(python);
-        command.arg(repository().join("tests/python").join(script)).args(args);
+        command.arg(repository().join("tests/python").join(script)).args(args).envs(environment.iter().cloned());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut served = Served { child, input, output, says: Value::Null };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use microtome::LocalClusterOptions;
 
+use super::connect::path_pair;
 use super::{ConnectArgs, number};
 
 /// Start a Dask cluster on this machine, or check one anywhere
@@ -47,6 +48,37 @@ pub(crate) struct LocalArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
+    #[command(flatten)]
+    pub(crate) deep: DeepArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What a deep check does")]
+pub(crate) struct DeepArgs {
+    /// Check folders, read an image many times, and measure; so does each of the next three flags
+    #[arg(long, env = "MICROTOME_DEEP", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) deep: bool,
+    /// A folder that all machines should read and write; may be given several times [default: the current one]
+    #[arg(long, value_name = "DIR", env = "MICROTOME_SHARED", hide_env = true)]
+    #[arg(value_delimiter = ':', action = clap::ArgAction::Append)]
+    pub(crate) shared: Vec<PathBuf>,
+    /// The image that is read [default: one that is made in the first folder, and removed]
+    #[arg(long, value_name = "IMAGE", env = "MICROTOME_IMAGE", hide_env = true)]
+    pub(crate) image: Option<PathBuf>,
+    /// How often it is opened and a plane of it is read [default: 10000]
+    #[arg(long, value_name = "N", env = "MICROTOME_ITERATIONS", hide_env = true, value_parser = number::count)]
+    pub(crate) iterations: Option<u64>,
+    /// Paths that begin with FROM here begin with TO on the workers; may be given several times
+    #[arg(long, value_name = "FROM=TO", env = "MICROTOME_PATH_MAP", hide_env = true, value_parser = path_pair)]
+    #[arg(value_delimiter = ',')]
+    pub(crate) path_map: Vec<(PathBuf, PathBuf)>,
+}
+
+impl DeepArgs {
+    /// Whether the check is deep.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.deep || !self.shared.is_empty() || self.image.is_some() || self.iterations.is_some()
+    }
 }
 
 fn worker_memory(text: &str) -> Result<u64, String> {

@@ -70,7 +70,7 @@ fn part(text: &str) -> Result<f64, String> {
     if (0.0..=100.0).contains(&percent) { Ok(percent / 100.0) } else { Err(wrong()) }
 }
 
-fn path_pair(text: &str) -> Result<(PathBuf, PathBuf), String> {
+pub(super) fn path_pair(text: &str) -> Result<(PathBuf, PathBuf), String> {
     match text.split_once('=') {
         Some((from, to)) if !from.is_empty() && Path::new(to).is_absolute() => Ok((from.into(), to.into())),
         _ => Err("write FROM=TO, where TO is a whole path on the workers, as /data=/mnt/data".to_owned()),

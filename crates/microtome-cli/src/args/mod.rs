@@ -22,7 +22,7 @@ use microtome::checksum::AxisOrder;
 use microtome::{Axis, PixelType, Projection};
 use tracing::level_filters::LevelFilter;
 
-pub(crate) use cluster::{CheckArgs, ClusterArgs, ClusterVerb, LocalArgs};
+pub(crate) use cluster::{CheckArgs, ClusterArgs, ClusterVerb, DeepArgs, LocalArgs};
 pub(crate) use connect::{ConnectArgs, WhereArgs};
 pub(crate) use everywhere::{Everywhere, ProgressMode};
 pub(crate) use measure::MeasureArgs;

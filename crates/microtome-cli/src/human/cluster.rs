@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use microtome::{LocalCluster, LocalClusterOptions};
 
+use super::cluster_deep as deep;
 use super::number::{bytes, count, things};
 use super::table::{Align, Table};
 use crate::verbs::{Fault, Report, WorkerReport};
@@ -40,6 +41,9 @@ pub(crate) fn check(report: &Report) -> String {
     }
     if let Some(items) = report.items_per_second {
         let _ = writeln!(out, "{} trivial items a second over the whole cluster", count(three_digits(items)));
+    }
+    if let Some(found) = &report.deep {
+        out += &deep::deep(found);
     }
     for note in &report.notes {
         let _ = writeln!(out, "note: {note}");

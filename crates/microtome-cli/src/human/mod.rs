@@ -1,6 +1,7 @@
 //! Answers for people.
 
 mod cluster;
+mod cluster_deep;
 mod image;
 mod images;
 mod measure;

@@ -5,7 +5,7 @@ use microtome::{LocalCluster, LocalClusterOptions};
 use serde::Serialize;
 
 use super::image::text;
-use crate::verbs::{Fault, Report, WorkerReport};
+use crate::verbs::{Deep, Fault, OfWorker, Reading, Report, Tried, Visited, WorkerReport};
 
 /// A cluster that was started here.
 #[derive(Debug, Serialize)]
@@ -41,6 +41,7 @@ pub(crate) struct ClusterCheckJson<'a> {
     items_per_second: Option<f64>,
     faults: Vec<FaultJson<'a>>,
     notes: &'a [String],
+    deep: Option<DeepJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +75,7 @@ impl<'a> ClusterCheckJson<'a> {
             items_per_second: report.items_per_second,
             faults: report.faults.iter().map(fault).collect(),
             notes: &report.notes,
+            deep: report.deep.as_ref().map(deep),
         }
     }
 }
@@ -101,4 +103,128 @@ fn fault(fault: &Fault) -> FaultJson<'_> {
 /// What a worker that did not answer has not said.
 fn known(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// What a deep check found.
+#[derive(Debug, Serialize)]
+struct DeepJson<'a> {
+    shared: Vec<SharedJson<'a>>,
+    reading: Option<ReadingJson<'a>>,
+    rates: Vec<RatesJson<'a>>,
+    batch_sizes: Vec<BatchSizeJson>,
+    advice: &'a [String],
+}
+
+/// A folder and a worker.
+#[derive(Debug, Serialize)]
+struct SharedJson<'a> {
+    path: String,
+    path_on_worker: String,
+    worker: &'a str,
+    /// Whether it reads what was written here.
+    reads: bool,
+    /// Whether what it writes is read here.
+    writes: bool,
+}
+
+/// An image that was read many times.
+#[derive(Debug, Serialize)]
+struct ReadingJson<'a> {
+    /// Null where it was made for the check.
+    image: Option<String>,
+    iterations: u64,
+    failed: u64,
+    batches: u64,
+    seconds: f64,
+    items_per_second: f64,
+    /// The share of the threads' time in which they read.
+    useful_share: f64,
+    seconds_each: f64,
+    seconds_here: f64,
+    workers: Vec<ReaderJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReaderJson<'a> {
+    worker: &'a str,
+    iterations: u64,
+    seconds: f64,
+}
+
+/// Bytes of pixels a second on one thread of a worker, and bytes of memory at the peak.
+#[derive(Debug, Serialize)]
+struct RatesJson<'a> {
+    worker: &'a str,
+    read_bytes_per_second: Option<f64>,
+    decode_bytes_per_second: Option<f64>,
+    write_bytes_per_second: Option<f64>,
+    peak_memory: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct BatchSizeJson {
+    batch_size: u64,
+    items: u64,
+    seconds: f64,
+    items_per_second: f64,
+    useful_share: f64,
+}
+
+fn deep(deep: &Deep) -> DeepJson<'_> {
+    DeepJson {
+        shared: deep.shared.iter().map(shared).collect(),
+        reading: deep.reading.as_ref().map(reading),
+        rates: deep.rates.iter().map(rates).collect(),
+        batch_sizes: deep.sizes.iter().map(batch_size).collect(),
+        advice: &deep.advice,
+    }
+}
+
+fn shared(visited: &Visited) -> SharedJson<'_> {
+    SharedJson {
+        path: text(&visited.path),
+        path_on_worker: text(&visited.path_there),
+        worker: &visited.worker,
+        reads: visited.reads,
+        writes: visited.writes,
+    }
+}
+
+fn rates((worker, rates): &OfWorker) -> RatesJson<'_> {
+    let known = rates.as_ref().ok();
+    RatesJson {
+        worker,
+        read_bytes_per_second: known.map(|rates| rates.read),
+        decode_bytes_per_second: known.map(|rates| rates.decode),
+        write_bytes_per_second: known.map(|rates| rates.write),
+        peak_memory: known.map(|rates| rates.memory),
+    }
+}
+
+fn reading(reading: &Reading) -> ReadingJson<'_> {
+    let workers = reading.workers.iter();
+    ReadingJson {
+        image: (!reading.is_own).then(|| text(&reading.image)),
+        iterations: reading.iterations,
+        failed: reading.failed,
+        batches: reading.batches,
+        seconds: reading.seconds,
+        items_per_second: reading.items_per_second,
+        useful_share: reading.useful,
+        seconds_each: reading.seconds_each,
+        seconds_here: reading.seconds_here,
+        workers: workers
+            .map(|(worker, (iterations, seconds))| ReaderJson { worker, iterations: *iterations, seconds: *seconds })
+            .collect(),
+    }
+}
+
+fn batch_size(tried: &Tried) -> BatchSizeJson {
+    BatchSizeJson {
+        batch_size: tried.batch_size,
+        items: tried.items,
+        seconds: tried.seconds,
+        items_per_second: tried.items_per_second,
+        useful_share: tried.useful,
+    }
 }

@@ -17,7 +17,7 @@ use crate::args::{Cli, Verb};
 use crate::error::CliError;
 use crate::output::Output;
 
-pub(crate) use cluster::{Fault, Report, WorkerReport};
+pub(crate) use cluster::{Deep, Fault, OfWorker, Rates, Reading, Report, Tried, Visited, WorkerReport};
 pub(crate) use job::Job;
 
 /// Runs the verb that was asked for.

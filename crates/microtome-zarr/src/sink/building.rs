@@ -69,7 +69,7 @@ pub(super) struct Building {
 }
 
 /// Brings files or folders to the disk, several at a time: what waits for a disk together waits once.
-fn at_once<T: Sync>(
+pub(super) fn at_once<T: Sync>(
     items: &[T],
     most: usize,
     sync: impl Fn(&T) -> Result<(), WriteError> + Sync,
@@ -150,6 +150,9 @@ impl Building {
     /// Gives files their places: bytes to the disk, then the names, then the folders.
     pub(super) fn place(&self, files: &[WholeFile]) -> Result<(), WriteError> {
         if let Some(Site::Away(spool)) = self.site() {
+            if !files.is_empty() {
+                spool.still_made()?;
+            }
             return at_once(files, PUTS_AT_ONCE, |file| spool.put(file));
         }
         if self.syncs() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use microtome_io::disk;
 use microtome_io::{Check, Durability, Receipt, WriteError};
 
-use super::building::Site;
+use super::building::{Site, at_once};
 use super::level::ZarrLevel;
 use super::member::Member;
 use super::{ZarrOutput, publish};
@@ -19,6 +19,8 @@ use super::{ZarrOutput, publish};
 /// How long a unit is waited for: file systems of several machines show what another has written after a while.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOKS: Duration = Duration::from_millis(20);
+/// Units in a bucket that are looked at together.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// A name that no other process has.
 fn mark() -> String {
@@ -30,10 +32,7 @@ impl ZarrOutput {
     pub(super) fn joined_site(&self, plan: &str) -> Result<Site, WriteError> {
         let site = match (&self.member, &self.away) {
             (Some(member), _) => Site::Inside(Member { dir: member.folder().to_owned() }),
-            (None, Some(_)) => {
-                let why = "outputs in buckets are written by one process; write it to a folder that all machines share";
-                return Err(WriteError::Unsupported { path: self.place.out.clone(), why: why.to_owned() });
-            }
+            (None, Some(spool)) => Site::Away(spool.join(plan)?),
             (None, None) => Site::Own(self.place.joined(plan)?),
         };
         patiently(|| Ok(is_folder(site.dir())))?.then_some(()).ok_or_else(|| gone(site.dir()))?;
@@ -51,12 +50,14 @@ impl ZarrOutput {
 
     /// Takes units that others have settled.
     pub(super) fn adopt_from_others(&self, units: &[(usize, Receipt)]) -> Result<(), WriteError> {
-        for (n, receipt) in units {
+        // Asking a bucket takes its time, however little is asked.
+        let looks = if self.away.is_some() { LOOKS_AT_ONCE } else { 1 };
+        at_once(units, looks, |(n, receipt)| {
             let level = self.levels.get(*n).ok_or_else(|| self.misused("there is no such array"))?;
             level.await_unit(receipt, Check::Length)?;
             self.building.adopt(*n, receipt.unit);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Removes what processes left that have joined it and were killed.
@@ -71,9 +72,11 @@ impl ZarrLevel {
         if patiently(|| self.check(receipt, how))? {
             return Ok(());
         }
-        let path = self.folder()?.join(self.layout.key(&receipt.unit));
-        let found =
-            disk::found(&path).ok().flatten().map_or("nothing".to_owned(), |found| format!("{} bytes", found.len()));
+        let path = self.readable()?.join(self.layout.key(&receipt.unit));
+        let found = match self.building.site() {
+            Some(Site::Away(_)) => "something else".to_owned(),
+            _ => disk::found(&path).ok().flatten().map_or("nothing".to_owned(), |file| format!("{} bytes", file.len())),
+        };
         let why = format!("there is {found}, and {} bytes were written", receipt.stored_bytes);
         Err(WriteError::Missing { path, why })
     }

@@ -5,6 +5,7 @@
 mod building;
 mod collection;
 pub(crate) mod complete;
+mod desk;
 mod document;
 mod file;
 mod join;

@@ -2,7 +2,8 @@
 //!
 //! A bucket has no rename, so units go straight to their keys, and what makes them an image comes last: the record of completion,
 //! then the document of the group. Until then `.microtome/begun.json` says whose the objects are. Lock and journal lie on this
-//! machine, in the folder of its user's state.
+//! machine, in the folder of its user's state. Other processes may put units too (workers of a cluster): each has a folder of its
+//! own for files on their way, and looks before it puts whether the output is still being made.
 //!
 //! *Invariant:* nothing in the bucket is replaced or removed but what was begun by this plan, or what the user said may be; the
 //! document of an old group goes before anything else of it.
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::building::WholeFile;
 use super::complete;
+use super::desk::{self, OwnFolder};
 use super::publish::sweep;
 use crate::remote::{Address, Bucket};
 
@@ -35,8 +37,12 @@ pub(super) struct Spool {
     /// The name on this machine beside which lock, journal and files on their way lie.
     desk: PathBuf,
     overwrite: bool,
+    /// Why there is no such name, if so: who only puts units needs none.
+    homeless: Option<String>,
     /// The folder of files on their way, once there is one.
     dir: PathBuf,
+    /// Where another process has begun it: its plan, and the folder that goes when this process has done with it.
+    joined: Option<(String, Arc<OwnFolder>)>,
 }
 
 impl Spool {
@@ -48,8 +54,33 @@ impl Spool {
         };
         let address = Address::parse(url).map_err(refused)?;
         let bucket = crate::remote::connect_to_write(&address)?;
-        let desk = desk(&address.url)?;
-        Ok(Spool { bucket, dir: desk.clone(), desk, overwrite })
+        let (desk, homeless) = match desk::of_user(&address.url) {
+            Ok(desk) => (desk, None),
+            Err(why) => (std::env::temp_dir().join("microtome-nowhere.zarr"), Some(why)),
+        };
+        Ok(Spool { bucket, dir: desk.clone(), desk, homeless, overwrite, joined: None })
+    }
+
+    /// The same where another process has begun an output of a plan.
+    ///
+    /// # Errors
+    /// [`WriteError::Missing`] if it is not being made, or not by that plan.
+    pub(super) fn join(&self, plan: &str) -> Result<Spool, WriteError> {
+        let own = OwnFolder::make()?;
+        let dir = own.path().to_owned();
+        let spool = Spool { dir, joined: Some((plan.to_owned(), Arc::new(own))), ..self.clone() };
+        spool.still_made()?;
+        Ok(spool)
+    }
+
+    /// Refuses what comes after the end: a process that was thought lost may go on for a while.
+    pub(super) fn still_made(&self) -> Result<(), WriteError> {
+        let Some((plan, _)) = &self.joined else { return Ok(()) };
+        if self.begun()?.as_deref() == Some(plan) {
+            return Ok(());
+        }
+        let why = format!("no output of the plan {plan} is being made there");
+        Err(WriteError::Missing { path: self.at(BEGUN), why })
     }
 
     /// The name on this machine beside which what is of this machine alone lies.
@@ -73,6 +104,9 @@ impl Spool {
     /// What an output of a plan begins with here. Nothing is changed.
     pub(super) fn look(&self, plan: &str, resume: bool) -> Result<Standing, WriteError> {
         let url = || self.bucket.url().to_owned();
+        if let Some(why) = &self.homeless {
+            return Err(WriteError::Unsupported { path: url(), why: why.clone() });
+        }
         if let Some(begun) = self.begun()? {
             let same_plan = begun == plan;
             return match (same_plan && resume, self.overwrite) {
@@ -240,19 +274,4 @@ impl Spool {
             }
         }
     }
-}
-
-/// The name for an output on this machine: in the folder of the user's state, by the URL's last name and hash.
-fn desk(url: &Path) -> Result<PathBuf, WriteError> {
-    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")));
-    let nowhere = || WriteError::Unsupported {
-        path: url.to_owned(),
-        why: "there is no folder for its journal on this machine; set XDG_STATE_HOME or HOME".to_owned(),
-    };
-    let folder = state.ok_or_else(nowhere)?.join("microtome");
-    std::fs::create_dir_all(&folder).map_err(|e| WriteError::os(&folder, "create", e))?;
-    let name = url.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let hash = crate::short_hash(url.to_string_lossy().as_bytes());
-    Ok(folder.join(format!("{name}-{hash}.zarr")))
 }

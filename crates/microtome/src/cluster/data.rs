@@ -128,6 +128,20 @@ pub(crate) fn mapped(path: &Path, map: &OnCluster) -> (PathBuf, bool) {
     found.map_or((path, false), |there| (there, true))
 }
 
+/// A path as workers of a cluster find it: absolute, and mapped by [`OnCluster::path_map`]. URLs are as they are.
+///
+/// # Examples
+/// ```
+/// use std::path::Path;
+/// use microtome::{OnCluster, path_on_workers};
+/// let on_cluster = OnCluster { path_map: vec![("/data".into(), "/mnt/lab".into())], ..OnCluster::default() };
+/// assert_eq!(path_on_workers(Path::new("/data/a.tif"), &on_cluster), Path::new("/mnt/lab/a.tif"));
+/// assert_eq!(path_on_workers(Path::new("/local/a.tif"), &on_cluster), Path::new("/local/a.tif"));
+/// ```
+pub fn path_on_workers(path: &Path, on_cluster: &OnCluster) -> PathBuf {
+    mapped(path, on_cluster).0
+}
+
 impl PlanData {
     /// A store as data.
     ///

@@ -16,6 +16,7 @@ use microtome_io::{Durability, Output, Prepare};
 use self::batch::{Answer, Packed, run_batch};
 use self::data::PlanData;
 pub(crate) use self::data::mapped;
+pub use self::data::path_on_workers;
 pub(crate) use self::data::{How, PartData, Recipe};
 use crate::{OutputFormat, Store};
 

@@ -1,5 +1,6 @@
 //! `cluster check`: whether a cluster is fit for work, worker by worker.
 
+use super::deep::{self, Ended};
 use super::probe::{self, SchedulerLost};
 use super::report::Report;
 use crate::args::{CheckArgs, Everywhere};
@@ -16,11 +17,21 @@ pub(super) fn run(args: &CheckArgs, everywhere: &Everywhere, output: &mut Output
     let steps = Steps::start(everywhere, "workers are measured");
     let measured = probe::measure(&handler, &cluster, |done, all| steps.done(done, all));
     drop(steps);
-    let measured = measured.map_err(|SchedulerLost| CliError::ClusterLost {
+    let lost = || CliError::ClusterLost {
         address: cluster.address.clone(),
         why: "its scheduler went away while it was checked; start it again".to_owned(),
-    })?;
-    let report = Report::new(&cluster, &measured, &probe::this_program());
+    };
+    let measured = measured.map_err(|SchedulerLost| lost())?;
+    let mut report = Report::new(&cluster, &measured, &probe::this_program());
+    if args.deep.is_asked_for() {
+        let steps = Steps::start(everywhere, "parts of the deep check are done");
+        let (workers, threads) = report.sound();
+        let found = deep::check(&handler, (&workers, threads), &args.deep, |done, all| steps.done(done, all));
+        report = report.with(found.map_err(|ended| match ended {
+            Ended::Scheduler => lost(),
+            Ended::Here(error) => *error,
+        })?);
+    }
     if everywhere.json {
         output.json(&ClusterCheckJson::new(&report))?;
     } else if !everywhere.quiet {

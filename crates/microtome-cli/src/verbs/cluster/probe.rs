@@ -42,7 +42,7 @@ fn echo(n: u64) -> u64 {
 
 /// Numbers that do not compress: xorshift64*.
 #[microtome::function]
-fn noise(seed: u64, numbers: u64) -> Vec<u64> {
+pub(super) fn noise(seed: u64, numbers: u64) -> Vec<u64> {
     let mut state = seed | 1;
     let next = || {
         state ^= state >> 12;
@@ -105,7 +105,7 @@ pub(super) fn measure(
 pub(super) struct SchedulerLost;
 
 /// The loss of the scheduler as an error, any other error as what it says.
-fn scheduler_is_there<T>(result: Result<T, TaskError>) -> Result<Result<T, String>, SchedulerLost> {
+pub(super) fn scheduler_is_there<T>(result: Result<T, TaskError>) -> Result<Result<T, String>, SchedulerLost> {
     match result {
         Err(error) if matches!(error.kind(), TaskErrorKind::SchedulerLost { .. }) => Err(SchedulerLost),
         other => Ok(other.map_err(|error| error.kind().to_string())),
@@ -163,16 +163,21 @@ impl Pinned {
 }
 
 /// On these workers, before what waits there already.
-fn ahead(workers: Vec<String>) -> Options {
+pub(super) fn ahead(workers: Vec<String>) -> Options {
     Options { workers: Some(workers), priority: 100, ..Options::default() }
 }
 
 /// The result, waited for until `end`.
 fn wait<T>(future: Future<T>, end: Instant) -> Result<T, TaskError> {
+    wait_within(ANSWER, future, end)
+}
+
+/// The result, waited for until `end`, which was so far away when it was asked for.
+pub(super) fn wait_within<T>(all: Duration, future: Future<T>, end: Instant) -> Result<T, TaskError> {
     let left = end.saturating_duration_since(Instant::now());
     future.result_timeout(left).unwrap_or_else(|future| {
         future.cancel();
-        Err(TaskError::failed(&format!("no answer within {} s: busy, or out of reach?", ANSWER.as_secs())))
+        Err(TaskError::failed(&format!("no answer within {} s: busy, or out of reach?", all.as_secs())))
     })
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use microtome::handler::{Cluster, Versions, WorkerFacts};
 
+use super::deep::Deep;
 use super::probe::{Measured, Program, Speed};
 
 /// A cluster as it was found.
@@ -19,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) faults: Vec<Fault>,
     /// What is no fault and good to know.
     pub(crate) notes: Vec<String>,
+    /// What a deep check found, if it was one.
+    pub(crate) deep: Option<Deep>,
 }
 
 /// A worker as it was found.
@@ -75,7 +78,28 @@ impl Report {
             notes: notes(&cluster.versions, &workers, measured, here),
             workers,
             faults,
+            deep: None,
         }
+    }
+
+    /// Addresses of the workers that are well so far, and their threads.
+    pub(super) fn sound(&self) -> (Vec<String>, usize) {
+        let sound: Vec<&WorkerReport> = self.workers.iter().filter(|worker| worker.fault.is_none()).collect();
+        let threads = sound.iter().map(|worker| worker.facts.threads).sum();
+        (sound.into_iter().map(|worker| worker.address.clone()).collect(), threads)
+    }
+
+    /// The same with what a deep check found: its faults are those of the workers.
+    pub(super) fn with(mut self, deep: Deep) -> Report {
+        for fault in &deep.faults {
+            let worker = self.workers.iter_mut().find(|worker| Some(&worker.address) == fault.worker.as_ref());
+            if let Some(worker) = worker.filter(|worker| worker.fault.is_none()) {
+                worker.fault = Some(fault.clone());
+            }
+        }
+        self.faults.extend(deep.faults.iter().cloned());
+        self.deep = Some(deep);
+        self
     }
 
     /// Why it is not fit for work, if so.
@@ -92,11 +116,11 @@ impl Report {
 }
 
 impl Fault {
-    fn new(word: &str, what: &str, todo: &str) -> Fault {
+    pub(super) fn new(word: &str, what: &str, todo: &str) -> Fault {
         Fault { worker: None, word: word.to_owned(), what: what.to_owned(), todo: todo.to_owned() }
     }
 
-    fn of(self, worker: &str) -> Fault {
+    pub(super) fn of(self, worker: &str) -> Fault {
         Fault { worker: Some(worker.to_owned()), ..self }
     }
 }
