@@ -1,11 +1,12 @@
 """Files that are one image together, written by tifffile, and what tifffile, zarr-python and ome-zarr-models find.
 
-usage: sequences.py frames DIR | plate DIR | wells DIR | set DIR FILES PLANES | pages FILE N | check PLATE.zarr DIR
+usage: sequences.py frames DIR | plate DIR | wells DIR | one FILE | set DIR FILES PLANES | pages FILE N | check PLATE.zarr DIR
 
 `frames` writes DIR/img_t000_cDAPI.tif …, 4 times, 2 channels, 5 pages each, and prints the sha256 of T C Z Y X. `plate` writes
-OME-TIFFs named by well and field; `wells` the same with names that say nothing and wells in their OME-XML. `set` writes an
-OME-TIFF set of FILES files of PLANES planes, each with the OME-XML of all; a large one has it in a file of its own. `pages` writes a file of N small pages. `check`
-demands that a plate has the wells, fields and pixels of DIR, is valid by ome-zarr-models, and prints what it counted.
+OME-TIFFs named by well and field; `wells` the same with names that say nothing and wells in their OME-XML; `one` an
+OME-TIFF of 3 channels and 10 Z. `set` writes an OME-TIFF set of FILES files of PLANES planes, each with the OME-XML of all; a
+large one has it in a file of its own. `pages` writes a file of N small pages. `check` demands that a plate has the wells, fields
+and pixels of DIR, is valid by ome-zarr-models, and prints what it counted.
 """
 
 import hashlib
@@ -38,6 +39,11 @@ def frames(folder):
 
 def field(well, number):
     return random(hash_of(well) + number, (2, 3, 30, 36), "uint8")
+
+
+def one(path):
+    tifffile.imwrite(path, random(2, (3, 10, 16, 16), "uint8"), metadata={"axes": "CZYX"}, photometric="minisblack")
+    return {}
 
 
 def hash_of(well):
@@ -131,6 +137,7 @@ def main(verb, path, *more):
         "frames": frames,
         "plate": plate,
         "wells": lambda folder: plate(folder, in_metadata=True),
+        "one": one,
         "set": lambda folder, files, planes: tiff_set(folder, int(files), int(planes)),
         "pages": lambda file, count: pages(file, int(count)),
         "check": lambda zarr, folder: check(zarr, Path(folder)),

@@ -309,3 +309,32 @@ fn a_process_of_a_worker_that_hangs_costs_the_time_of_the_limit() {
     assert!(place.files("out.ome.zarr") == place.files("gold.ome.zarr"), "other files");
     assert_eq!(place.left(), [""; 0]);
 }
+
+#[test]
+fn many_files_are_one_image_for_workers_too() {
+    let Some(place) = Place::new() else { return };
+    let Some(made) = place.bench.python("sequences.py", &["frames", "frames"]) else { return };
+    place.bench.python("sequences.py", &["plate", "plate"]).unwrap();
+    let nd = place.bench.python("ndtiff.py", &["write", "."]).unwrap();
+    let nd = nd["path"].as_str().unwrap();
+    let lines = [
+        "convert frames/img_t{t}_c{c}.tif OUT".to_owned(),
+        "project frames OUT --pattern img_t{t}_c{c}.tif --axis t".to_owned(),
+        "convert frames/*.tif OUT".to_owned(),
+        "convert plate/{well}_s{field}.ome.tif OUT --plate".to_owned(),
+        format!("convert {nd} OUT --scene 0"),
+    ];
+    for (n, line) in lines.iter().enumerate() {
+        let (here, there) = (format!("here{n}.ome.zarr"), format!("there{n}.ome.zarr"));
+        let ran = place.here(&line.replace("OUT", &here));
+        assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+        let ran = place.there(&line.replace("OUT", &there));
+        assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+        assert_eq!(tree(&place.bench.path(&here)), tree(&place.bench.path(&there)), "{line}");
+    }
+    assert_eq!(place.bench.sum("there0.ome.zarr"), made["sha256"].as_str().unwrap());
+    // A file that is missing is so for the workers.
+    std::fs::remove_file(place.bench.path("frames/img_t001_cGFP.tif")).unwrap();
+    let ran = place.there("convert frames/img_t{t}_c{c}.tif gap.ome.zarr");
+    assert!(ran.code == 4 && ran.stderr.contains("img_t001_cGFP.tif, which is missing"), "{}", ran.stderr);
+}

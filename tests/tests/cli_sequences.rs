@@ -4,10 +4,10 @@
 mod cli;
 mod watched;
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use cli::Bench;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The pattern of what `sequences.py frames` writes.
 const FRAMES: &str = "frames/img_t{t}_c{c}.tif";
@@ -60,7 +60,7 @@ fn a_file_that_is_missing_is_listed_and_an_error_or_left_out() {
     assert!(ran.stderr.contains(why), "{}", ran.stderr);
     let ran = bench.run(&["convert", FRAMES, "out.ome.zarr", "--on-error", "quarantine", "--overwrite", "--json"]);
     assert_eq!(ran.code, 3, "{}", ran.stderr);
-    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     let bad = report["quarantine"].as_array().unwrap();
     assert!(bad.len() == 5 && bad.iter().all(|bad| bad["t"] == 1 && bad["c"] == 1), "{report}");
     // A whole time point, which only its neighbours tell of.
@@ -136,37 +136,78 @@ fn a_set_of_more_files_than_may_be_open_is_read() {
         shell.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
         cli::Ran::of(shell.current_dir(bench.path(".")))
     };
-    for input in ["set/plane0000.ome.tif", "set/plane{t}.ome.tif", "set/*.tif"] {
-        if input.contains('{') {
-            continue; // the OME-XML says how they belong together, and is asked
-        }
+    for input in ["set/plane0000.ome.tif", "set/*.tif"] {
         let ran = limited(&["checksum", input, "--json"]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
-        let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let found: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(found["scenes"][0]["sha256"], made["sha256"], "{input}");
     }
     let ran = limited(&["convert", "set/plane0000.ome.tif", "out.ome.zarr", "--threads", "4"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(bench.sum("out.ome.zarr"), made["sha256"].as_str().unwrap());
+    // The OME-XML of a set says how its files belong together, so a pattern has nothing to say.
     let ran = bench.run(&["inspect", "set/plane{t}.ome.tif"]);
     assert!(ran.code == 4 && ran.stderr.contains("open it by its own name"), "{}", ran.stderr);
 }
 
-/// 1,000 files of 30 planes: the memory is asserted here, the time is told (and measured by the benchmark `open_plate`).
+/// Inspects, tells the time, and asserts the memory; `benches/benches/opening` measures the time.
+fn inspected(bench: &Bench, input: &str) -> Value {
+    let start = Instant::now();
+    let (output, anonymous) = watched::watched(bench.command(&["inspect", input, "--json"]));
+    println!("{input}: opened in {:?} with {} MiB", start.elapsed(), anonymous >> 20);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(anonymous <= 150 << 20, "{input}: {} MiB", anonymous >> 20);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[test]
-fn a_plate_of_a_thousand_files_opens_in_little_memory() {
+fn a_set_of_a_thousand_files_opens_in_little_memory() {
     let Some(bench) = Bench::new() else { return };
     if bench.python("sequences.py", &["set", "set", "1000", "30"]).is_none() {
         return;
     }
-    let start = Instant::now();
-    let (output, anonymous) = watched::watched(bench.command(&["inspect", "set/plane0000.ome.tif", "--json"]));
-    println!("opened in {:?} with {} MiB", start.elapsed(), anonymous >> 20);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let info: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let info = inspected(&bench, "set/plane0000.ome.tif");
     assert_eq!(info["scenes"][0]["shape"], json!([1000, 1, 30, 16, 16]));
     assert_eq!(info["scenes"][0]["tasks"]["graph"], json!(30_000));
-    assert!(anonymous <= 150 << 20, "{} MiB", anonymous >> 20);
+}
+
+/// One file of 30 planes under 1,000 names: opening reads the headers of each.
+#[test]
+fn a_plate_of_a_thousand_files_opens_in_little_memory() {
+    let Some(bench) = Bench::new() else { return };
+    if bench.python("sequences.py", &["one", "one.ome.tif"]).is_none() {
+        return;
+    }
+    std::fs::create_dir(bench.path("plate")).unwrap();
+    for n in 0..1000 {
+        let row = char::from(b"ABCDEFGHIJ"[n / 100]);
+        let name = format!("plate/{row}{:02}_s{}.ome.tif", n / 10 % 10 + 1, n % 10);
+        std::fs::copy(bench.path("one.ome.tif"), bench.path(&name)).unwrap();
+    }
+    let info = inspected(&bench, "plate/{well}_s{field}.ome.tif");
+    let scenes = info["scenes"].as_array().unwrap();
+    let planes: u64 = scenes.iter().map(|scene| scene["tasks"]["graph"].as_u64().unwrap()).sum();
+    assert_eq!((scenes.len(), planes), (1000, 30_000));
+    assert_eq!((&scenes[0]["shape"], &scenes[999]["name"]), (&json!([1, 3, 10, 16, 16]), &json!("J/10/9")));
+}
+
+#[test]
+fn a_run_does_not_go_on_with_a_file_that_was_changed_since() {
+    let Some(bench) = Bench::new() else { return };
+    if bench.python("sequences.py", &["frames", "frames"]).is_none() {
+        return;
+    }
+    std::fs::remove_file(bench.path("frames/img_t003_cGFP.tif")).unwrap();
+    let begun = |more: &[&str]| bench.run(&[&["convert", FRAMES, "out.ome.zarr", "--threads", "1"], more].concat());
+    let ran = begun(&[]);
+    assert!(ran.code == 4 && ran.stderr.contains("7 of 8 write units are kept"), "{}", ran.stderr);
+    // As it was, it goes on, to the same plane.
+    assert_eq!(begun(&["--resume"]).code, 4);
+    // Not the first file, and neither its size nor its headers: its time alone tells.
+    let file = std::fs::File::options().write(true).open(bench.path("frames/img_t001_cDAPI.tif")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap();
+    let ran = begun(&["--resume"]);
+    assert!(ran.code == 5 && ran.stderr.contains("was changed; --overwrite starts anew"), "{}", ran.stderr);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn run(error: &RunError) -> u8 {
         RunError::Graph(error) => graph(error),
         RunError::Op { source, .. } => op(source),
         RunError::Threads { .. } => USAGE,
-        RunError::TooManyBad { .. } | RunError::BadInput { .. } => INPUT,
+        RunError::TooManyBad { .. } | RunError::BadInput { .. } | RunError::Unmeasured { .. } => INPUT,
         RunError::Cancelled { .. } => STOPPED,
         RunError::Kept { error, .. } => run(error),
         RunError::Elsewhere { kind, .. } => elsewhere(*kind),

@@ -167,6 +167,7 @@ fn kind(error: &RunError) -> FaultKind {
     match error {
         RunError::Read(_)
         | RunError::BadInput { .. }
+        | RunError::Unmeasured { .. }
         | RunError::TooManyBad { .. }
         | RunError::Graph(GraphError::Read(_)) => FaultKind::Input,
         RunError::Write(WriteError::Unsupported { .. })

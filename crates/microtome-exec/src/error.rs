@@ -65,6 +65,12 @@ pub enum RunError {
         /// Why some are bad.
         reason: String,
     },
+    /// An image, or a plane of one, that could not be measured, where nothing may be left out.
+    #[error("{message}")]
+    Unmeasured {
+        /// Which, and why.
+        message: String,
+    },
     /// A worker could not do its part.
     #[error("{message} (on the worker {worker})")]
     Elsewhere {

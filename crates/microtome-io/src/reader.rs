@@ -44,7 +44,8 @@ impl std::ops::AddAssign for ReadCount {
 pub struct SourceSpec {
     /// Path or URL; `None` for a source that exists only in this process.
     pub uri: Option<String>,
-    /// Size in bytes and modification time in whole seconds, where the source has them.
+    /// Size in bytes and modification time in whole seconds, where the source has them; of several files the sum of their
+    /// sizes and a hash of their times.
     pub stamp: Option<(u64, u64)>,
     /// Hash of the index (offsets, shapes, codecs; of Zarr: its metadata): what the pixels are read by.
     pub digest: String,

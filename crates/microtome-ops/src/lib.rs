@@ -25,6 +25,7 @@ mod op;
 mod percentiles;
 mod project;
 mod rescale;
+mod statistics;
 mod summary;
 mod total;
 
@@ -40,4 +41,5 @@ pub use op::{Body, Fold, FoldState, Map, Op, OpEntry};
 pub use percentiles::Percentiles;
 pub use project::{Project, Projection};
 pub use rescale::{Ends, Rescale};
+pub use statistics::{PlaneStatistics, Scalar, Statistics};
 pub use summary::{Step, Summary, SummaryEntry, SummaryState, summarise};

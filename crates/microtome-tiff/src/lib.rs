@@ -38,5 +38,5 @@ pub use header::is_tiff;
 pub use micromanager::{is_ndtiff, open_ndtiff};
 pub use options::{TiffCompression, TiffOptions};
 pub use reader::{TiffReader, open};
-pub use sequence::{is_folder, is_pattern, open_files, open_folder};
+pub use sequence::{is_folder, is_pattern, natural_order, open_files, open_folder};
 pub use sink::{TiffBuilding, TiffCollection, TiffMember, TiffOutput, create, verify};

@@ -157,7 +157,7 @@ impl Reader for TiffReader {
     fn source(&self) -> SourceSpec {
         let digest = self.digest.get_or_init(|| self.compute_digest()).clone();
         let uri = Some(self.info.path.to_string_lossy().into_owned());
-        SourceSpec { uri, stamp: Some(self.set.main().source.stamp()), digest }
+        SourceSpec { uri, stamp: Some(self.set.stamp()), digest }
     }
 
     fn read(

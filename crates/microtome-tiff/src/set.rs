@@ -6,6 +6,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use microtome_io::{Limits, ReadError};
+use sha2::{Digest, Sha256};
 
 use crate::file::SourceFile;
 use crate::index::PageIndex;
@@ -120,6 +121,20 @@ impl Set {
 
     pub(crate) fn path(&self) -> &Path {
         self.main().source.path()
+    }
+
+    /// Size and time of the file; of several the sum of their sizes, and a hash of all times: another time of any of them
+    /// makes another stamp.
+    pub(crate) fn stamp(&self) -> (u64, u64) {
+        if let [one] = &self.files[..] {
+            return one.source.stamp();
+        }
+        let (mut sizes, mut times) = (0_u64, Sha256::new());
+        for (size, time) in self.files.iter().map(|file| file.source.stamp()) {
+            sizes = sizes.saturating_add(size);
+            times.update(time.to_le_bytes());
+        }
+        (sizes, times.finalize().iter().take(8).fold(0, |hash, &byte| hash << 8 | u64::from(byte)))
     }
 
     pub(crate) fn warn(&mut self, warning: impl Into<String>) {

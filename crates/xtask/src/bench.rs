@@ -9,10 +9,13 @@ use crate::process::{output, run as run_command};
 use crate::project::Project;
 use crate::{Outcome, venv};
 
-/// Runs the benchmarks; `args` go to `cargo bench`, or after `peers` to `benches/peers/run.py`.
+/// Runs the benchmarks; `args` go to `cargo bench`, or after `peers` to `benches/peers/run.py`, after `peers-cluster` to
+/// `benches/peers/cluster.py`.
 pub(crate) fn run(project: &Project, args: &[String]) -> Outcome {
-    if let Some(("peers", args)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return beside_peers(project, args);
+    match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("peers", args)) => return beside_peers(project, args),
+        Some(("peers-cluster", args)) => return beside_peers_on_a_cluster(project, args),
+        _ => {}
     }
     // The cluster of the benchmarks needs a Dask.
     let python = venv::main(project);
@@ -21,17 +24,30 @@ pub(crate) fn run(project: &Project, args: &[String]) -> Outcome {
     run_command(command.args(args).env("MICROTOME_PYTHON", python.python()))
 }
 
-/// Runs ours beside other programs: makes their environment, the data and our binaries first.
-fn beside_peers(project: &Project, args: &[String]) -> Outcome {
+/// A script of `benches/peers` that runs ours beside other programs, with their environment, the data and our binary made.
+fn peers_script(project: &Project, script: &str) -> Result<Command, String> {
     let peers = venv::peers(project);
     peers.ensure()?;
     let data = project.target.join("peers/data");
     run_command(Command::new(peers.python()).arg(project.path("benches/peers/data.py")).arg(&data))?;
     run_command(&mut project.cargo(&["build", "--release", "--package", "microtome-cli"]))?;
-    let reading = reading_binary(project)?;
     let mut command = Command::new(peers.python());
-    command.arg(project.path("benches/peers/run.py")).arg("--data").arg(&data).arg("--reading").arg(reading);
+    command.arg(project.path("benches/peers").join(script)).arg("--data").arg(&data);
     command.arg("--microtome").arg(project.binary("release"));
+    Ok(command)
+}
+
+/// Runs ours beside other programs on a Dask cluster.
+fn beside_peers_on_a_cluster(project: &Project, args: &[String]) -> Outcome {
+    let seed = venv::seed(project);
+    seed.ensure()?;
+    run_command(peers_script(project, "cluster.py")?.arg("--seed").arg(seed.python()).args(args))
+}
+
+/// Runs ours beside other programs on threads.
+fn beside_peers(project: &Project, args: &[String]) -> Outcome {
+    let mut command = peers_script(project, "run.py")?;
+    command.arg("--reading").arg(reading_binary(project)?);
     let reencode = project.target.join("peers/zarrs_tools/bin/zarrs_reencode");
     if reencode.exists() {
         command.arg("--zarrs-reencode").arg(reencode);

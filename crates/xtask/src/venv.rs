@@ -41,6 +41,12 @@ pub(crate) fn peers(project: &Project) -> Venv {
     Venv { folder: project.target.join("peers/venv"), requirements }
 }
 
+/// The one with aicsimageio, which needs older versions of all else.
+pub(crate) fn seed(project: &Project) -> Venv {
+    let requirements = project.path("benches/peers/requirements-seed.txt");
+    Venv { folder: project.target.join("peers/seed"), requirements }
+}
+
 impl Venv {
     /// The interpreter inside.
     pub(crate) fn python(&self) -> PathBuf {

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 /// Runs a command to its end; gives what it said and the most anonymous and shared memory it was seen with, in bytes.
 pub fn watched(mut command: Command) -> (Output, u64) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
+    // What it says is taken while it runs: a full pipe would keep it waiting.
+    let answer = std::thread::spawn(|| child.wait_with_output().unwrap());
     let mut most = 0;
-    while child.try_wait().unwrap().is_none() {
+    while !answer.is_finished() {
         most = most.max(anonymous(Path::new(&status)));
         std::thread::sleep(Duration::from_millis(2));
     }
-    (child.wait_with_output().unwrap(), most)
+    (answer.join().unwrap(), most)
 }
 
 fn anonymous(status: &Path) -> u64 {

@@ -5,6 +5,7 @@
 mod cluster;
 mod connect;
 mod everywhere;
+mod measure;
 mod number;
 mod pattern;
 mod pixel_size;
@@ -24,6 +25,7 @@ use tracing::level_filters::LevelFilter;
 pub(crate) use cluster::{CheckArgs, ClusterArgs, ClusterVerb, DeepArgs, LocalArgs};
 pub(crate) use connect::{ConnectArgs, WhereArgs};
 pub(crate) use everywhere::{Everywhere, ProgressMode};
+pub(crate) use measure::MeasureArgs;
 pub(crate) use pattern::PatternArgs;
 pub(crate) use region::PartialRegion;
 pub(crate) use source::{ChunkArgs, SourceArgs};
@@ -35,7 +37,7 @@ pub(crate) use thumbnail::ThumbnailArgs;
 #[derive(Debug, Parser)]
 #[command(name = "microtome", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Every flag --some-flag may also be given as environment variable MICROTOME_SOME_FLAG.\n\
-    Exit codes: 0 done, 1 a bug of ours, 2 usage, 4 input unreadable or unsupported, 5 output cannot be written,\n\
+    Exit codes: 0 done, 1 a bug of ours, 2 usage, 3 done but for what is listed, 4 input unreadable or unsupported, 5 output cannot be written,\n\
     6 plan refused, 7 input changed while running, 8 cluster unreachable or not fit for work, 9 verification found a difference,\n\
     130 and 143 stopped by Ctrl-C and by SIGTERM.")]
 pub(crate) struct Cli {
@@ -56,6 +58,7 @@ impl Cli {
             | Verb::Checksum(_)
             | Verb::Verify(_)
             | Verb::Thumbnail(_)
+            | Verb::Measure(_)
             | Verb::Cluster(_) => None,
         }
     }
@@ -75,6 +78,7 @@ pub(crate) enum Verb {
     Plan(PlanArgs),
     Convert(ConvertArgs),
     Project(ProjectArgs),
+    Measure(MeasureArgs),
     Checksum(ChecksumArgs),
     Verify(VerifyArgs),
     Thumbnail(ThumbnailArgs),

@@ -241,7 +241,7 @@ fn resume(text: &str) -> Result<Resume, String> {
     }
 }
 
-fn most_bad(text: &str) -> Result<MostBad, String> {
+pub(super) fn most_bad(text: &str) -> Result<MostBad, String> {
     let wrong = || "write a number of planes, or a part of all as 1%".to_owned();
     match text.strip_suffix('%') {
         None => text.replace('_', "").parse().map(MostBad::Planes).map_err(|_| wrong()),

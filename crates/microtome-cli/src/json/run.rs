@@ -48,18 +48,18 @@ struct Forecast {
 }
 
 #[derive(Debug, Serialize)]
-struct RunTasks {
-    planned: u64,
-    run: u64,
-    failed: u64,
-    quarantined: u64,
+pub(super) struct RunTasks {
+    pub(super) planned: u64,
+    pub(super) run: u64,
+    pub(super) failed: u64,
+    pub(super) quarantined: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct RunUnits {
-    planned: u64,
-    written: u64,
-    resumed: u64,
+pub(super) struct RunUnits {
+    pub(super) planned: u64,
+    pub(super) written: u64,
+    pub(super) resumed: u64,
 }
 
 /// Tasks that failed and were gone on without.

@@ -181,7 +181,7 @@ impl Job {
         for loss in losses.iter().filter(|loss| matches!(loss.what, Lost::Scenes | Lost::Labels)) {
             tracing::warn!("not kept: {loss}");
         }
-        let signal = stop_on_signal(options.cancel.clone());
+        let signal = stop_on_signal(options.cancel.clone(), "finished write units are kept for --resume");
         let progress = Progress::start(everywhere, &options.counters, &estimate);
         let result = self.run_it(handler, &options);
         drop(progress);
@@ -202,8 +202,9 @@ impl Job {
     }
 }
 
-/// Asks a run to stop at the first signal, and ends the program if it has not stopped soon; gives the signal's number.
-fn stop_on_signal(cancel: CancelToken) -> Arc<AtomicI32> {
+/// Asks a run to stop at the first signal, and ends the program if it has not stopped soon, with what is left of the run; gives
+/// the signal's number.
+pub(super) fn stop_on_signal(cancel: CancelToken, left: &'static str) -> Arc<AtomicI32> {
     let number = Arc::new(AtomicI32::new(0));
     let seen = Arc::clone(&number);
     let stop = move |signal| {
@@ -211,7 +212,7 @@ fn stop_on_signal(cancel: CancelToken) -> Arc<AtomicI32> {
         cancel.cancel();
         let impatient = move || {
             std::thread::sleep(PATIENCE);
-            say("error: stopped before what was under way had ended; finished write units are kept for --resume");
+            say(&format!("error: stopped before what was under way had ended; {left}"));
             std::process::exit(exit::of_signal(signal).into());
         };
         // Without that thread a second signal ends the program.

@@ -6,6 +6,7 @@ mod connect;
 mod convert;
 mod inspect;
 mod job;
+mod measure;
 mod paths;
 mod plan;
 mod project;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<(), CliError> {
         Verb::Plan(args) => plan::run(args, everywhere, output),
         Verb::Convert(args) => convert::job(args, everywhere)?.run(&args.place, everywhere, output),
         Verb::Project(args) => project::job(args, everywhere)?.run(&args.place, everywhere, output),
+        Verb::Measure(args) => measure::run(args, everywhere, output),
         Verb::Checksum(args) => checksum::run(args, everywhere, output),
         Verb::Thumbnail(args) => thumbnail::run(args, everywhere, output),
         Verb::Verify(args) => verify::run(args, everywhere, output),

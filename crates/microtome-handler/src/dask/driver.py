@@ -111,6 +111,7 @@ class Driver:
         self.tasks = set()
         self.shipped = None  # a future once shipping has begun
         self.lost = False
+        self.closing = False  # a scheduler that is left is not lost
         self.connected = False
         self.asked = 0
         self.doomed = []  # batches that are to be stopped in a moment
@@ -442,7 +443,7 @@ class Driver:
                     self.writer.send({"op": "workers", "workers": len(workers), "threads": sum(workers.values())})
 
     async def check_scheduler(self, why):
-        if self.dask.status == "running" or self.lost:
+        if self.dask.status == "running" or self.lost or self.closing:
             return
         self.lost = True
         self.headers.clear()
@@ -476,6 +477,7 @@ class Driver:
 
     async def close(self):
         """Stops what is in flight and leaves, within seconds whatever hangs."""
+        self.closing = True
         if not self.lost:
             try:
                 await asyncio.wait_for(self.cancel(None), 2.0)

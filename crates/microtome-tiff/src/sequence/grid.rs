@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use microtome_io::{ReadError, Well};
 
 use super::pattern::{Field, Pattern, Values};
-use super::search::{Found, natural};
+use super::search::{Found, natural_order};
 
 /// Most places of all scenes together.
 const MOST: usize = 1 << 20;
@@ -134,7 +134,7 @@ impl SceneKey {
 
     fn order(&self, other: &SceneKey) -> std::cmp::Ordering {
         let place = |key: &SceneKey| key.well.as_ref().map(|well| (well.row_index, well.column_index));
-        place(self).cmp(&place(other)).then_with(|| natural(&self.name, &other.name))
+        place(self).cmp(&place(other)).then_with(|| natural_order(&self.name, &other.name))
     }
 }
 
@@ -165,7 +165,7 @@ impl Values1 {
     fn of(field: Field, name: &str, found: &[Found], warnings: &mut Vec<String>) -> Values1 {
         let all: Vec<&str> = found.iter().filter_map(|file| file.values[field as usize].as_deref()).collect();
         let mut distinct: Vec<&str> = all.clone();
-        distinct.sort_by(|a, b| natural(a, b));
+        distinct.sort_by(|a, b| natural_order(a, b));
         distinct.dedup();
         let numbers: Option<BTreeMap<u64, &str>> = distinct.iter().map(|&text| Some((number(text)?, text))).collect();
         let Some(numbers) = numbers.filter(|numbers| !numbers.is_empty() && field != Field::Star) else {

@@ -18,6 +18,7 @@ use self::grid::Grid;
 pub use self::pattern::is_pattern;
 use self::pattern::{Field, Pattern, Values};
 use self::search::Found;
+pub use self::search::natural_order;
 use crate::reader::{TiffReader, assemble};
 use crate::scenes::Arranged;
 

@@ -34,7 +34,7 @@ pub(super) fn search(pattern: &Pattern) -> Result<Vec<Found>, ReadError> {
 
 /// Sorts files by their paths, as people count.
 pub(super) fn sort(found: &mut [Found]) {
-    found.sort_by(|a, b| natural(&a.path.to_string_lossy(), &b.path.to_string_lossy()));
+    found.sort_by(|a, b| natural_order(&a.path.to_string_lossy(), &b.path.to_string_lossy()));
 }
 
 fn down(
@@ -73,7 +73,12 @@ fn down(
 }
 
 /// Compares two names as people count: digits by the number that they are, `2` before `10`.
-pub(super) fn natural(one: &str, other: &str) -> Ordering {
+///
+/// # Examples
+/// ```
+/// assert!(microtome_tiff::natural_order("a2.tif", "a10.tif").is_lt());
+/// ```
+pub fn natural_order(one: &str, other: &str) -> Ordering {
     let (mut one, mut other) = (one, other);
     loop {
         let (a, b) = match (one.chars().next(), other.chars().next()) {
@@ -112,7 +117,7 @@ mod tests {
     #[test]
     fn names_are_sorted_as_people_count() {
         let mut names = ["a10", "a2", "b1", "a", "a02", "a2b", "100000000000000000000001", "100000000000000000000000"];
-        names.sort_by(|a, b| natural(a, b));
+        names.sort_by(|a, b| natural_order(a, b));
         let sorted = ["100000000000000000000000", "100000000000000000000001", "a", "a2", "a2b", "a02", "a10", "b1"];
         assert_eq!(names, sorted);
     }

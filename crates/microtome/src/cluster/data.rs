@@ -120,7 +120,7 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// A path as workers find it, and whether that is another one.
-fn mapped(path: &Path, map: &OnCluster) -> (PathBuf, bool) {
+pub(crate) fn mapped(path: &Path, map: &OnCluster) -> (PathBuf, bool) {
     let path = absolute(path);
     let found = map.path_map.iter().find_map(|(from, to)| Some(to.join(path.strip_prefix(absolute(from)).ok()?)));
     // Joining nothing would put a slash behind a file's name.

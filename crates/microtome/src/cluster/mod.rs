@@ -15,6 +15,7 @@ use microtome_io::{Durability, Output, Prepare};
 
 use self::batch::{Answer, Packed, run_batch};
 use self::data::PlanData;
+pub(crate) use self::data::mapped;
 pub use self::data::path_on_workers;
 pub(crate) use self::data::{How, PartData, Recipe};
 use crate::{OutputFormat, Store};
@@ -82,7 +83,7 @@ impl<'a> Cluster<'a> {
 }
 
 /// How many errands run at a time, and the budget of that which has least.
-fn room(handler: &Handler) -> (u64, u64) {
+pub(crate) fn room(handler: &Handler) -> (u64, u64) {
     let info = handler.info();
     let workers = info.cluster.iter().flat_map(|cluster| cluster.workers.values());
     let of_worker = |worker: &microtome_handler::WorkerFacts| {
@@ -150,7 +151,7 @@ impl Elsewhere for Cluster<'_> {
 }
 
 /// The error of a run whose errand has no answer.
-fn lost(error: &TaskError) -> RunError {
+pub(crate) fn lost(error: &TaskError) -> RunError {
     let worker = || error.worker().unwrap_or("of a cluster").to_owned();
     match error.kind() {
         TaskErrorKind::Failed { message } | TaskErrorKind::Panicked { message } => {
