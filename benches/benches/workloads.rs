@@ -49,14 +49,14 @@ fn open_pages() -> Bench {
 fn project_raw() -> Bench {
     let path = STACK.path();
     let again = path.clone();
-    let expected = limits::sum(&limits::max_over_z(&path, &STACK));
+    let expected = limits::sum(&limits::max_over_z(&path, STACK.raw()));
     Bench {
         name: "project-raw: max over z, 1.26 GB",
         limit_name: "read the page cache and take the maximum, plain loop, into memory",
         amount: STACK.bytes() as f64 / 1e9,
         limit_amount: STACK.bytes() as f64 / 1e9,
         unit: "GB/s",
-        limit: Box::new(move || assert_eq!(limits::sum(&limits::max_over_z(&path, &STACK)), expected)),
+        limit: Box::new(move || assert_eq!(limits::sum(&limits::max_over_z(&path, STACK.raw())), expected)),
         ours: Box::new(move || assert_eq!(project(&again), expected)),
     }
 }
@@ -64,11 +64,11 @@ fn project_raw() -> Bench {
 /// The same beside a loop that keeps no result: the least that reading and comparing can take.
 fn project_raw_thrown_away() -> Bench {
     let path = STACK.path();
-    let expected = limits::max_over_z_thrown_away(&path, &STACK);
+    let expected = limits::max_over_z_thrown_away(&path, STACK.raw());
     Bench {
         name: "project-raw-thrown-away",
         limit_name: "the same loop, its result thrown away",
-        limit: Box::new(move || assert_eq!(limits::max_over_z_thrown_away(&path, &STACK), expected)),
+        limit: Box::new(move || assert_eq!(limits::max_over_z_thrown_away(&path, STACK.raw()), expected)),
         ..project_raw()
     }
 }

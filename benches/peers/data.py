@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Makes the image that the peers are run on, in each layout.   data.py FOLDER
+"""Makes the images that the peers are run on.   data.py FOLDER [--large]
 
 An OME-TIFF of 10 x 3 x 20 planes of 1024 x 1024, 16 bit, 1.26 GB, not compressed: smooth blobs with photon noise, which
-compresses about as much as fluorescence does; and the same pixels as Zarr. What is there already is kept.
+compresses about as much as fluorescence does; the same pixels by Deflate, and as Zarr; a TIFF of 20,000 pages of 64 x 64; and 200
+OME-TIFFs of 5 planes of 512 x 512. With --large, an OME-TIFF of 5 x 2 x 72 planes of 2048 x 2048, 6 GB. What is there already is
+kept.
 """
 import os
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,6 +51,48 @@ def write_tiff(path, stack):
     tifffile.imwrite(path, stack, ome=True, photometric="minisblack", metadata=sizes)
 
 
+def write_deflate(path, stack):
+    """Strips of 128 rows, with the predictor, as cameras' programs write them."""
+    import tifffile
+
+    how = {"compression": "adobe_deflate", "predictor": 2, "rowsperstrip": 128, "metadata": {"axes": "TCZYX"}}
+    tifffile.imwrite(path, stack, ome=True, photometric="minisblack", maxworkers=os.cpu_count(), **how)
+
+
+def write_pages(path, stack):
+    """Each directory behind its pixels, in turn: what a microscope writes that does not know how much will come."""
+    import tifffile
+
+    rows = stack[0, 0].reshape(-1, 64, 64)
+    with tifffile.TiffWriter(path) as tif:
+        for page in range(20_000):
+            tif.write(rows[page % len(rows)], photometric="minisblack", contiguous=False, metadata=None)
+
+
+def write_many(folder, stack):
+    import tifffile
+
+    os.makedirs(folder)
+    for index in range(200):
+        t, c, y, x = np.unravel_index(index, (10, 3, 2, 4))
+        crop = stack[t, c, :5, y * 512 : y * 512 + 512, x * 128 : x * 128 + 512]
+        path = os.path.join(folder, f"image{index:03}.ome.tif")
+        tifffile.imwrite(path, np.ascontiguousarray(crop), ome=True, photometric="minisblack", metadata={"axes": "ZYX"})
+
+
+def write_large(path, stack):
+    """Planes of the small one side by side, each time moved on."""
+    import tifffile
+
+    def planes():
+        for index in range(5 * 2 * 72):
+            t, c, z = np.unravel_index(index % 600, SHAPE[:3])
+            yield np.roll(np.tile(stack[t, c, z], (2, 2)), 7 * index, axis=1)
+
+    how = {"shape": (5, 2, 72, 2048, 2048), "dtype": np.uint16, "metadata": {"axes": "TCZYX"}}
+    tifffile.imwrite(path, planes(), ome=True, bigtiff=True, photometric="minisblack", **how)
+
+
 def write_zarr(path, stack, version, **layout):
     """A group with the image as its array "0"."""
     import zarr
@@ -74,25 +119,33 @@ def layouts():
     }
 
 
-def main(folder):
+def others(large):
+    """What is not the stack itself, by name."""
+    every = {"deflate.ome.tiff": write_deflate, "pages.tif": write_pages, "many200": write_many}
+    every.update({"large.ome.tiff": write_large} if large else {})
+    for name, layout in layouts().items():
+        every[f"{name}.zarr"] = lambda path, stack, layout=layout: write_zarr(path, stack, **layout)
+    return every
+
+
+def main(folder, large):
+    import tifffile
+
     os.makedirs(folder, exist_ok=True)
     tiff = os.path.join(folder, "stack.ome.tiff")
-    stack = None
     if not os.path.exists(tiff):
-        stack = pixels()
-        write_tiff(tiff + ".part", stack)
+        write_tiff(tiff + ".part", pixels())
         os.rename(tiff + ".part", tiff)
-    for name, layout in layouts().items():
-        path = os.path.join(folder, f"{name}.zarr")
-        if os.path.exists(path):
-            continue
-        if stack is None:
-            import tifffile
-
-            stack = tifffile.memmap(tiff, mode="r")
-        write_zarr(path + ".part", stack, **layout)
-        os.rename(path + ".part", path)
+    stack = tifffile.memmap(tiff, mode="r")
+    for name, write in others(large).items():
+        path = os.path.join(folder, name)
+        if not os.path.exists(path):
+            remains = path + ".part"
+            if os.path.isdir(remains):
+                shutil.rmtree(remains)
+            write(remains, stack)
+            os.rename(remains, path)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], "--large" in sys.argv[2:])

@@ -5,6 +5,7 @@ Each (workload, program) is a process of its own; a first turn warms the page ca
 Prints a table of medians: seconds of the work, ratio to the limit, processor seconds, peak of anonymous memory.
 """
 import argparse
+import csv
 import fnmatch
 import json
 import os
@@ -14,9 +15,11 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LIMITS = ("limit: decode", "limit: encode")
+LIBRARIES = ["dask and tifffile", "bioio", "aicsimageio"]
+ON_THREADS = ["limit: loop", "microtome", "tifffile on threads", *LIBRARIES]
 READERS = ["limit: decode", "microtome", "tensorstore", "zarrs-python", "zarr-python"]
 WRITERS = ["limit: encode", "microtome", "microtome, no sync", "tensorstore", "zarrs_reencode"]
 CONVERT = "{microtome} convert {source} {out} --quiet --memory 1GiB"
@@ -38,7 +41,28 @@ REENCODE = {
     "write-sharded": f"--chunk-shape 1,1,1,512,512 --shard-shape 1,1,20,1024,1024 --bytes-to-bytes-codecs [{ZSTD}]",
     "rechunk": f"--cache-chunks 40 --chunk-shape 1,1,20,256,256 --shard-shape 1,1,20,256,256 --bytes-to-bytes-codecs [{BLOSC}]",
 }
+PROJECT = "{microtome} project {source} {out} --axis z --method max --levels 1 --compression none --quiet --memory 1GiB"
+MEASURE = "{microtome} measure {source} {out} --quiet"
+# The plain loops of `reading`: what they are told of where planes lie, as stacks, planes of a stack, bytes of a plane.
+LOOPS = {
+    "project-raw": ("maximum", 30, 20, 2 << 20),
+    "project-large": ("maximum", 10, 72, 8 << 20),
+    "statistics": ("statistics", 30, 20, 2 << 20),
+    "map": ("bytes",),
+}
 WORKLOADS = {
+    "open-stack": ("stack.ome.tiff", ["microtome", "tiffinfo", "tifffile", *LIBRARIES]),
+    "open-pages": ("pages.tif", ["microtome", "tiffinfo", "tifffile", *LIBRARIES]),
+    "open-zarr": ("blosc.zarr", ["microtome", "zarr-python", "dask"]),
+    "project-raw": ("stack.ome.tiff", ON_THREADS),
+    "project-deflate": ("deflate.ome.tiff", ["limit: decode", *ON_THREADS[1:]]),
+    "project-zarr": ("blosc.zarr", ["limit: decode", "microtome", "tensorstore", "zarr-python on threads", "dask and tifffile"]),
+    "project-large": ("large.ome.tiff", ON_THREADS),
+    "statistics": ("stack.ome.tiff", ["limit: loop", "microtome", "numpy on threads", "OpenCV on threads", *LIBRARIES]),
+    "map": (
+        "many200",
+        ["limit: loop", "microtome", "tifffile on threads", "tifffile in processes", "bioio", "aicsimageio"],
+    ),
     **{f"read-{layout}": (f"{layout}.zarr", READERS) for layout in ("blosc", "zstd", "sharded")},
     **{f"planes-{layout}": (f"{layout}.zarr", READERS) for layout in ("blosc", "zstd", "sharded")},
     **{f"write-{layout}": ("raw.zarr", WRITERS) for layout in ("blosc", "zstd", "sharded")},
@@ -57,13 +81,39 @@ def command(options, workload, name, source, out):
     """The command line of a program."""
     if name == "zarrs_reencode":
         return [options.zarrs_reencode, *REENCODE[workload].split(" "), os.path.join(source, "0"), out]
+    if name == "tiffinfo":
+        return ["tiffinfo", source]
+    if name == "limit: loop":
+        name, *places = LOOPS[workload]
+        return [options.reading, name, source, *map(str, ([first_byte(source)] if places else []) + places)]
     if not name.startswith("microtome"):
-        return [options.python, os.path.join(HERE, "peer.py"), name, workload, source, out]
-    if workload in WRITE:
-        line = CONVERT + WRITE[workload] + (NO_SYNC if name.endswith("no sync") else "")
-        return [part.format(microtome=options.microtome, source=source, out=out) for part in line.split(" ")]
-    how = "whole" if workload.startswith("read") else "planes"
-    return [options.reading, how, source] + (["--sum"] if "BENCH_SUM" in os.environ else [])
+        python = options.seed if name == "aicsimageio" else options.python
+        return [python, os.path.join(HERE, "peer.py"), name, workload, source, out]
+    line = ours(workload)
+    if line is None:
+        how = "whole" if workload.startswith("read") else "planes"
+        return [options.reading, how, source] + (["--sum"] if "BENCH_SUM" in os.environ else [])
+    line += NO_SYNC if name.endswith("no sync") else ""
+    return [part.format(microtome=options.microtome, source=source, out=out) for part in line.split(" ")]
+
+
+def first_byte(path):
+    """Where the pixels of a TIFF begin whose planes lie one behind the other."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        return tif.series[0].dataoffset
+
+
+def ours(workload):
+    """Our command line, if the workload has one."""
+    if workload.startswith("open-"):
+        return "{microtome} inspect {source} --json"
+    if workload.startswith("project-"):
+        return PROJECT
+    if workload in ("statistics", "map"):
+        return MEASURE
+    return CONVERT + WRITE[workload] if workload in WRITE else None
 
 
 def tree(pid):
@@ -111,7 +161,8 @@ def measure(line, environment, good=(0,)):
     last = (printed.strip().splitlines() or [""])[-1]
     said = json.loads(last) if last.startswith("{") else {}
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return {"inner": said.get("inner_s", said.get("seconds", wall)), "wall": wall, "cpu": cpu, "peak": peak[0], "pixels": said.get("pixels")}
+    pixels = shape_of(said) if "scenes" in said else said.get("pixels")
+    return {"inner": said.get("inner_s", said.get("seconds", wall)), "wall": wall, "cpu": cpu, "peak": peak[0], "pixels": pixels}
 
 
 def is_array(path):
@@ -124,12 +175,16 @@ def is_array(path):
 
 
 def pixels_of(out):
-    """CRC-32 and chunks of what was written, read by zarr-python: every level there is."""
-    import zlib
-
+    """What says that an output is right: of pixels the CRC-32, of a Zarr's chunks too (all levels there are have one)."""
+    if out.endswith(".csv"):
+        return rows_of(out)
     import numpy
     import zarr
 
+    if out.endswith(".ome.tif"):
+        import tifffile
+
+        return zlib.crc32(numpy.ascontiguousarray(tifffile.imread(out)))
     level = zarr.open_array(next(filter(is_array, map(out.__add__, ("", "/0", "/scale0/image")))), mode="r")
     total = 0
     for t in range(level.shape[0]):
@@ -137,14 +192,31 @@ def pixels_of(out):
     return total, getattr(level, "shards", None), level.chunks
 
 
+def rows_of(out):
+    """CRC-32 of a table's figures, in the order of images and planes; what is not whole by a tenth."""
+    with open(out, newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: (os.path.basename(row["path"]), *(int(row[axis]) for axis in "tcz")))
+    figures = [[int(float(row[name])) for name in ("min", "max", "sum")] + [f"{float(row['std']):.1f}"] for row in rows]
+    return zlib.crc32(json.dumps(figures).encode())
+
+
+def shape_of(said):
+    """Sizes over 1 of what `inspect --json` shows, T C Z Y X."""
+    levels = said["scenes"][0]["levels"]
+    return [size for size in levels[0]["shape"] if size > 1]
+
+
 def remove(path):
+    if os.path.isfile(path):
+        os.remove(path)
     shutil.rmtree(path, ignore_errors=True)
 
 
 def one(options, workload, name, first):
     """One turn of one program."""
     source = os.path.join(options.data, WORKLOADS[workload][0])
-    out = os.path.join(options.scratch, f"{workload}.ome.zarr")
+    ending = ".ome.tif" if workload.startswith("project-") else ".csv" if workload in ("statistics", "map") else ".ome.zarr"
+    out = os.path.join(options.scratch, workload + ending)
     remove(out)
     environment = {**os.environ, **({"BENCH_SUM": "1"} if first else {})}
     os.environ.update({"BENCH_SUM": "1"} if first else {})
@@ -174,16 +246,20 @@ def run(options, workload):
 
 
 def available(options, name):
-    return name != "zarrs_reencode" or options.zarrs_reencode is not None
+    if name == "tiffinfo":
+        return shutil.which(name) is not None
+    needed = {"zarrs_reencode": options.zarrs_reencode, "aicsimageio": options.seed}
+    return needed.get(name, "") is not None
 
 
 def table(workload, rows, seen):
     """Markdown rows; a workload that decodes and encodes has both as its limit."""
     middle = {name: {key: statistics.median(each[key] for each in took) for key in ("inner", "wall", "cpu", "peak")} for name, took in rows.items()}
-    limit = sum(middle[name]["inner"] for name in LIMITS if name in middle)
+    limit = sum(of["inner"] for name, of in middle.items() if name.startswith("limit: "))
     for name, of in middle.items():
+        ratio = f"{of['inner'] / limit:.2f}" if limit else ""
         print(
-            f"| {workload} | {name} | {of['inner']:.2f} | {of['inner'] / limit:.2f} | {of['wall']:.2f} | {of['cpu']:.2f} "
+            f"| {workload} | {name} | {of['inner']:.3f} | {ratio} | {of['wall']:.3f} | {of['cpu']:.2f} "
             f"| {of['peak'] / 1e6:.0f} | {seen[name] if seen[name] is not None else ''} | {len(rows[name])} |",
             flush=True,
         )
@@ -199,6 +275,7 @@ def main():
     options.add_argument("--microtome", required=True, help="the release binary")
     options.add_argument("--reading", required=True, help="the benchmark `reading`")
     options.add_argument("--zarrs-reencode", help="of the crate zarrs_tools; left out unless given")
+    options.add_argument("--seed", help="the Python that has aicsimageio; left out unless given")
     options.add_argument("--python", default=sys.executable)
     options = options.parse_args()
     options.scratch = options.scratch or os.path.join(options.data, "out")
@@ -206,7 +283,8 @@ def main():
     print("| workload | program | s | × limit | process s | processor s | peak MB | pixels | runs |")
     print("|---|---|---|---|---|---|---|---|---|")
     for workload in WORKLOADS:
-        if any(fnmatch.fnmatch(workload, pattern) for pattern in options.only.split(",")):
+        there = os.path.exists(os.path.join(options.data, WORKLOADS[workload][0]))
+        if there and any(fnmatch.fnmatch(workload, pattern) for pattern in options.only.split(",")):
             table(workload, *run(options, workload))
 
 

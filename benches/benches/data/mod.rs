@@ -37,12 +37,6 @@ impl Sample {
         self.planes() * self.plane_bytes()
     }
 
-    /// Pixels of a projection along z.
-    pub(crate) fn result_pixels(&self) -> usize {
-        let [t, c, _, y, x] = self.sizes;
-        (t * c * y * x) as usize
-    }
-
     /// The file, written if it is not there with its full size. Pixels start at [`FIRST_BYTE`].
     pub(crate) fn path(&self) -> PathBuf {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench-data");

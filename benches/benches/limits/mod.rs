@@ -8,58 +8,16 @@ use rayon::prelude::*;
 
 use crate::data::{FIRST_BYTE, Sample};
 
-/// Block that stays in the second-level cache together with an accumulator of the same size.
-const BLOCK: usize = 256 << 10;
+pub(crate) mod planes;
 
-/// Reads the page cache and takes the maximum over z, on all threads, with reused buffers and nothing else; gives the
-/// result, in fresh memory.
-pub(crate) fn max_over_z(path: &Path, sample: &Sample) -> Vec<u16> {
-    let file = File::open(path).unwrap();
-    let plane = sample.plane_bytes() as usize;
-    let mut result = vec![0u16; sample.result_pixels()];
-    result.par_chunks_mut(plane / 2).enumerate().for_each(|(tc, out)| {
-        out.par_chunks_mut(BLOCK / 2).enumerate().for_each_init(
-            || vec![0u8; BLOCK],
-            |bytes, (block, most)| max_of_block(&file, sample, (tc, block), most, bytes),
-        );
-    });
-    result
-}
+pub(crate) use planes::{RawPlanes, max_over_z, max_over_z_thrown_away, sum};
 
-/// The same, but the result is added up block by block and thrown away: no memory is touched that is not reused.
-pub(crate) fn max_over_z_thrown_away(path: &Path, sample: &Sample) -> u64 {
-    let file = File::open(path).unwrap();
-    let blocks = (sample.plane_bytes() as usize).div_ceil(BLOCK);
-    let stacks = sample.result_pixels() * 2 / sample.plane_bytes() as usize;
-    let jobs: Vec<(usize, usize)> = (0..stacks).flat_map(|tc| (0..blocks).map(move |b| (tc, b))).collect();
-    let scratch = || (vec![0u16; BLOCK / 2], vec![0u8; BLOCK]);
-    jobs.par_iter()
-        .map_init(scratch, |(most, bytes), &(tc, block)| {
-            let len = BLOCK.min(sample.plane_bytes() as usize - block * BLOCK) / 2;
-            max_of_block(&file, sample, (tc, block), &mut most[..len], bytes);
-            most[..len].iter().map(|&m| u64::from(m)).sum::<u64>()
-        })
-        .sum()
-}
-
-fn max_of_block(file: &File, sample: &Sample, (tc, block): (usize, usize), most: &mut [u16], bytes: &mut [u8]) {
-    let depth = sample.sizes[2];
-    let bytes = &mut bytes[..most.len() * 2];
-    for k in 0..depth {
-        let at = FIRST_BYTE + (tc as u64 * depth + k) * sample.plane_bytes() + (block * BLOCK) as u64;
-        file.read_exact_at(bytes, at).unwrap();
-        let pixels = bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]]));
-        if k == 0 {
-            most.iter_mut().zip(pixels).for_each(|(m, p)| *m = p);
-        } else {
-            most.iter_mut().zip(pixels).for_each(|(m, p)| *m = (*m).max(p));
-        }
+impl Sample {
+    /// How its planes lie in the file.
+    pub(crate) fn raw(&self) -> RawPlanes {
+        let [t, c, z, ..] = self.sizes;
+        RawPlanes { first_byte: FIRST_BYTE, stacks: (t * c) as usize, depth: z, plane_bytes: self.plane_bytes() }
     }
-}
-
-/// What both sides of a projection are checked by, on all threads.
-pub(crate) fn sum(pixels: &[u16]) -> u64 {
-    pixels.par_chunks(BLOCK).map(|part| part.iter().map(|&p| u64::from(p)).sum::<u64>()).sum()
 }
 
 /// Copies a file through 128 KiB buffers, on all threads: reads the page cache and fills it again.

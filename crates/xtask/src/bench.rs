@@ -9,11 +9,12 @@ use crate::process::{output, run as run_command};
 use crate::project::Project;
 use crate::{Outcome, venv};
 
-/// Runs the benchmarks; `args` go to `cargo bench`, or after `peers` to `benches/peers/run.py`, after `peers-cluster` to
-/// `benches/peers/cluster.py`.
+/// Runs the benchmarks; `args` go to `cargo bench`, or after `peers` to `benches/peers/run.py`, after `peers-decode` to
+/// `decode.py` beside it, after `peers-cluster` to `cluster.py`.
 pub(crate) fn run(project: &Project, args: &[String]) -> Outcome {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("peers", args)) => return beside_peers(project, args),
+        Some(("peers-decode", args)) => return decoding_beside_peers(project, args),
         Some(("peers-cluster", args)) => return beside_peers_on_a_cluster(project, args),
         _ => {}
     }
@@ -29,7 +30,9 @@ fn peers_script(project: &Project, script: &str) -> Result<Command, String> {
     let peers = venv::peers(project);
     peers.ensure()?;
     let data = project.target.join("peers/data");
-    run_command(Command::new(peers.python()).arg(project.path("benches/peers/data.py")).arg(&data))?;
+    let mut make = Command::new(peers.python());
+    make.arg(project.path("benches/peers/data.py")).arg(&data);
+    run_command(make.args(std::env::var_os("BENCH_LARGE").map(|_| "--large")))?;
     run_command(&mut project.cargo(&["build", "--release", "--package", "microtome-cli"]))?;
     let mut command = Command::new(peers.python());
     command.arg(project.path("benches/peers").join(script)).arg("--data").arg(&data);
@@ -44,10 +47,17 @@ fn beside_peers_on_a_cluster(project: &Project, args: &[String]) -> Outcome {
     run_command(peers_script(project, "cluster.py")?.arg("--seed").arg(seed.python()).args(args))
 }
 
+/// Runs decoders beside ours.
+fn decoding_beside_peers(project: &Project, args: &[String]) -> Outcome {
+    run_command(peers_script(project, "decode.py")?.arg("--reading").arg(reading_binary(project)?).args(args))
+}
+
 /// Runs ours beside other programs on threads.
 fn beside_peers(project: &Project, args: &[String]) -> Outcome {
+    let seed = venv::seed(project);
+    seed.ensure()?;
     let mut command = peers_script(project, "run.py")?;
-    command.arg("--reading").arg(reading_binary(project)?);
+    command.arg("--reading").arg(reading_binary(project)?).arg("--seed").arg(seed.python());
     let reencode = project.target.join("peers/zarrs_tools/bin/zarrs_reencode");
     if reencode.exists() {
         command.arg("--zarrs-reencode").arg(reencode);
