@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use microtome_graph::{GroupMemory, Stage};
-use microtome_io::Durability;
+use microtome_io::{Durability, Io};
 
 use crate::{BadPlanes, Counters, OnError};
 
@@ -48,6 +48,8 @@ pub struct OnCluster {
     pub path_map: Vec<(PathBuf, PathBuf)>,
     /// Folders, beside the source's own, in which workers too open files that the source names: those that it was opened with.
     pub allowed_roots: Vec<PathBuf>,
+    /// How workers too read bytes that hold pixels as they are.
+    pub io: Io,
 }
 
 /// Whether pixels may be stored for a while on the way. It changes no result.

@@ -29,7 +29,7 @@ pub use info::{
     Channel, Downsample, ImageInfo, LevelInfo, PixelSize, Position, Quantity, SceneInfo, SceneKind, ShownRange,
     StorageInfo, StorageKind, Well,
 };
-pub use limits::Limits;
+pub use limits::{Io, Limits, MAP_BYTES};
 pub use memory::{MemoryReader, MemorySink, read_region};
 pub use output::{Check, Completion, Durability, Output, Prepare, Standing, StoredUnit};
 pub use reader::{Place, ReadContext, ReadCount, Reader, SourceSpec};

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Limits of a reader, on by default. A file over a limit is refused with an error that names the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -23,7 +25,27 @@ pub struct Limits {
     pub metadata_depth: u32,
     /// Folders, beside the image's own and all below it, in which files are opened that the image names.
     pub allowed_roots: Vec<PathBuf>,
+    /// How bytes of files are read that hold pixels as they are.
+    pub io: Io,
 }
+
+/// How bytes of local files are read that hold pixels as they are, uncompressed; all others are read by `pread`. It changes no
+/// result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Io {
+    /// By what was found to be faster.
+    #[default]
+    Auto,
+    /// By `pread`, into buffers.
+    Pread,
+    /// Through memory maps, each for one stretch of at most [`MAP_BYTES`] at a time, under a guard that turns pages that cannot be
+    /// read into errors. Files on file systems that are not known to lie on this machine are read by `pread`.
+    Mmap,
+}
+
+/// Most bytes of a file that a read maps at a time, where a row is no longer.
+pub const MAP_BYTES: u64 = 1 << 20;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -37,6 +59,7 @@ impl Default for Limits {
             metadata_bytes: 64 << 20,
             metadata_depth: 64,
             allowed_roots: Vec::new(),
+            io: Io::Auto,
         }
     }
 }
@@ -58,8 +81,9 @@ mod tests {
             metadata_bytes,
             metadata_depth,
             allowed_roots,
+            io,
         } = Limits::default();
-        assert!(allowed_roots.is_empty());
+        assert!(allowed_roots.is_empty() && io == Io::Auto);
         let all = [
             ("plane_pixels", plane_pixels),
             ("tile_bytes", tile_bytes),

@@ -4,9 +4,10 @@
 //! filled up.
 
 use microtome_array::{Buffer, BufferPool};
-use microtome_io::ReadError;
+use microtome_io::{Io, MAP_BYTES, ReadError};
 
 use crate::codec::{Codec, Fault};
+use crate::file::SourceFile;
 use crate::index::Segment;
 use crate::page::Layout;
 use crate::pixels::{Packing, reverse_bits, swap, undo_float, undo_horizontal};
@@ -15,6 +16,7 @@ use crate::spot::Spot;
 /// Reads and decodes the strips and tiles of one read.
 pub(crate) struct Fetch<'a> {
     pub(crate) pool: &'a BufferPool,
+    pub(crate) io: Io,
     pub(crate) fetched: u64,
 }
 
@@ -28,13 +30,26 @@ impl Fetch<'_> {
         out: &mut [u8],
     ) -> Result<(), ReadError> {
         let offset = check_raw(spot, segment, skip, out.len() as u64)?;
-        spot.file.read_exact(out, offset)?;
+        self.stored(spot.file, out, offset)?;
         self.fetched += out.len() as u64;
         if spot.layout.tags.fill_order == 2 {
             reverse_bits(out);
         }
         if spot.layout.swap {
             swap(out, spot.layout.dtype.component_size());
+        }
+        Ok(())
+    }
+
+    /// Fills `out` with bytes of a file, through maps where that was asked for.
+    pub(crate) fn stored(&self, file: &SourceFile, out: &mut [u8], mut offset: u64) -> Result<(), ReadError> {
+        if self.io != Io::Mmap {
+            return file.read_exact(out, offset);
+        }
+        for block in out.chunks_mut(MAP_BYTES as usize) {
+            let _mapped = self.pool.charge(block.len() as u64);
+            file.read_exact_mapped(block, offset)?;
+            offset += block.len() as u64;
         }
         Ok(())
     }

@@ -1,16 +1,17 @@
 //! One file on disk: its size when opened, reads at an offset, and whether it is still the same.
 //!
-//! *Invariant:* pixels are read by `pread`, never through a memory map: a file that shrinks while it is read gives an
-//! error, not a signal.
+//! *Invariant:* a file that shrinks while it is read gives an error, not a signal: it is read by `pread`, or through a map
+//! whose pages are looked after (`mapped`).
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use microtome_io::ReadError;
 
 use crate::descriptors::{self, Descriptor};
+use crate::mapped::{self, View};
 
 /// A regular file to read: closed when others are read more, and opened again when it is read.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct SourceFile {
     size: u64,
     modified: u64,
     identity: Identity,
+    /// Whether it lies on this machine.
+    local: OnceLock<bool>,
 }
 
 /// What tells a file from another one under the same name: device, inode, and when it was written last.
@@ -46,7 +49,14 @@ impl SourceFile {
         let identity = Identity::of(&metadata);
         let descriptor = Arc::<Descriptor>::default();
         descriptor.get(|| Ok::<_, ReadError>(file))?;
-        Ok(SourceFile { path: path.to_owned(), descriptor, size: metadata.len(), modified, identity })
+        Ok(SourceFile {
+            path: path.to_owned(),
+            descriptor,
+            size: metadata.len(),
+            modified,
+            identity,
+            local: OnceLock::new(),
+        })
     }
 
     /// The file itself, which is opened again if it was closed meanwhile.
@@ -94,6 +104,34 @@ impl SourceFile {
             }
             ReadError::os(&self.path, format!("read {} bytes at offset {offset} of", out.len()), e)
         })
+    }
+
+    /// Fills `out` from `offset` through a map, or by `pread` where it cannot be mapped.
+    pub(crate) fn read_exact_mapped(&self, out: &mut [u8], offset: u64) -> Result<(), ReadError> {
+        let len = out.len();
+        if self.with_map(offset, len, true, |view| view.copy(0, out))? { Ok(()) } else { self.read_exact(out, offset) }
+    }
+
+    /// Maps `len` bytes from `offset` on and lets `read` copy out of them; `all` says that it will copy everything. Gives whether
+    /// what was copied is to be used: not if the file cannot be mapped, or one of its pages cannot be read.
+    pub(crate) fn with_map(
+        &self,
+        offset: u64,
+        len: usize,
+        all: bool,
+        read: impl FnOnce(&View<'_>),
+    ) -> Result<bool, ReadError> {
+        let file = self.file()?;
+        if !*self.local.get_or_init(|| mapped::is_local(&file)) {
+            return Ok(false);
+        }
+        match mapped::with(&file, (offset, len), all, read) {
+            // What lies behind a new end, but on the same page, reads as zeros without a signal.
+            mapped::Read::Whole => self.check_unchanged().map(|()| true),
+            // Gone with the end of the file; or else `pread` says what is wrong with the page.
+            mapped::Read::Spoiled => self.unchanged().map(|()| false),
+            mapped::Read::NotMapped => Ok(false),
+        }
     }
 
     /// Whether the file under the name is still this one, with the size and time it had when opened.

@@ -19,6 +19,7 @@ mod fetch;
 mod file;
 mod header;
 mod index;
+mod mapped;
 mod micromanager;
 mod notes;
 mod options;

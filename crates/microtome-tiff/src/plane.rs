@@ -4,11 +4,12 @@
 //! file into the result with nothing between.
 
 use microtome_array::BufferPool;
-use microtome_io::ReadError;
+use microtome_io::{Io, MAP_BYTES, ReadError};
 
 use crate::fetch::{Fetch, RAW_BLOCK, check_ratio, check_raw, is_whole};
 use crate::file::SourceFile;
 use crate::index::{PageIndex, Segment};
+use crate::mapped::View;
 use crate::page::Layout;
 use crate::pixels::{Packing, swap, unpack_row};
 use crate::spot::Spot;
@@ -67,12 +68,24 @@ struct Part<'a> {
     sample: u64,
 }
 
+impl Part<'_> {
+    /// Stored bytes before the first wanted row.
+    fn skip(&self) -> u64 {
+        (self.rows.start - self.top) * self.spot.layout.row_bytes
+    }
+
+    /// Stored bytes of the wanted rows.
+    fn stored_bytes(&self) -> usize {
+        ((self.rows.end - self.rows.start) * self.spot.layout.row_bytes) as usize
+    }
+}
+
 /// Most bytes read at once where values are to be swapped, so that they are still in the cache.
 const SWAP_BLOCK: usize = 256 << 10;
 
 impl<'a> PlaneReader<'a> {
-    pub(crate) fn new(pool: &'a BufferPool) -> Self {
-        PlaneReader { fetch: Fetch { pool, fetched: 0 }, pending: None }
+    pub(crate) fn new(pool: &'a BufferPool, io: Io) -> Self {
+        PlaneReader { fetch: Fetch { pool, io, fetched: 0 }, pending: None }
     }
 
     /// Reads `window` of `page` into `out[at..at + len]`, which holds that window of the plane and no more.
@@ -143,17 +156,34 @@ impl<'a> PlaneReader<'a> {
         }
         check_raw(&part.spot, part.segment, skip, rows * layout.row_bytes)?; // before anything is allocated
         let per_block = (RAW_BLOCK / layout.row_bytes).clamp(1, rows);
-        let mut block = self.fetch.pool.take((per_block * layout.row_bytes) as usize);
+        let mut block = None;
         let mut row = part.rows.start;
         while row < part.rows.end {
             let end = (row + per_block).min(part.rows.end);
-            let bytes = &mut block.bytes_mut()[..((end - row) * layout.row_bytes) as usize];
-            self.fetch.raw(&part.spot, part.segment, (row - part.top) * layout.row_bytes, bytes)?;
-            let block_part = Part { rows: row..end, columns: part.columns.clone(), ..*part };
-            target.copy(&block_part, bytes, out, at);
+            let rows = Part { rows: row..end, columns: part.columns.clone(), ..*part };
             row = end;
+            if layout.is_raw() && self.fetch.io == Io::Mmap && self.mapped(&rows, target, out, at)? {
+                continue;
+            }
+            let block = block.get_or_insert_with(|| self.fetch.pool.take((per_block * layout.row_bytes) as usize));
+            let bytes = &mut block.bytes_mut()[..rows.stored_bytes()];
+            self.fetch.raw(&part.spot, part.segment, rows.skip(), bytes)?;
+            target.copy(&rows, bytes, out, at);
         }
         Ok(())
+    }
+
+    /// Copies the wanted columns of raw rows out of a map, whose other pages are not touched; `false` where that cannot be.
+    fn mapped(&mut self, part: &Part<'a>, target: &Target, out: &mut [u8], at: usize) -> Result<bool, ReadError> {
+        let len = part.stored_bytes();
+        if target.interleave || len as u64 > MAP_BYTES {
+            return Ok(false);
+        }
+        let offset = check_raw(&part.spot, part.segment, part.skip(), len as u64)?;
+        let _mapped = self.fetch.pool.charge(len as u64);
+        let done = part.spot.file.with_map(offset, len, false, |view| target.copy_mapped(part, view, out, at))?;
+        self.fetch.fetched += if done { len as u64 } else { 0 };
+        Ok(done)
     }
 
     /// Joins raw bytes to the pending ones if they follow in file and result.
@@ -177,11 +207,11 @@ impl<'a> PlaneReader<'a> {
         let bytes = &mut out[run.at..run.at + run.len];
         self.fetch.fetched += run.len as u64;
         if run.swap == 0 {
-            return run.file.read_exact(bytes, run.offset);
+            return self.fetch.stored(run.file, bytes, run.offset);
         }
         let mut offset = run.offset;
         for block in bytes.chunks_mut(SWAP_BLOCK) {
-            run.file.read_exact(block, offset)?;
+            self.fetch.stored(run.file, block, offset)?;
             swap(block, run.swap);
             offset += block.len() as u64;
         }
@@ -266,6 +296,22 @@ impl Target {
                     }
                 }
                 packing => unpack_row(row, packing, skip as u64, &mut out[..values * self.size], self.size),
+            }
+        }
+    }
+
+    /// Copies the wanted columns of raw rows, of all samples together.
+    fn copy_mapped(&self, part: &Part<'_>, view: &View<'_>, out: &mut [u8], at: usize) {
+        let layout = part.spot.layout;
+        let pixel = layout.samples_together as usize * self.size;
+        let skip = (part.columns.start - part.left) as usize * pixel;
+        let len = (part.columns.end - part.columns.start) as usize * pixel;
+        let x = (part.columns.start - self.window.x0) as usize * self.pixel;
+        for (n, y) in part.rows.clone().enumerate() {
+            let row = &mut out[at + self.row_start(y) + x..][..len];
+            view.copy(n * self.stored_row + skip, row);
+            if layout.swap {
+                swap(row, layout.dtype.component_size());
             }
         }
     }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use microtome_array::{ArrayError, ArraySpec, Axis, ChunkGrid, PixelsMut, Region, Shape};
-use microtome_io::{ImageInfo, LevelInfo, Limits, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec};
+use microtome_io::{
+    ImageInfo, Io, LevelInfo, Limits, MAP_BYTES, Place, ReadContext, ReadCount, ReadError, Reader, SourceSpec,
+};
 use sha2::{Digest, Sha256};
 
 use crate::extras;
@@ -180,7 +182,7 @@ impl Reader for TiffReader {
             x1: region.end(Axis::X),
         };
         let plane_bytes = region.len(Axis::Y) * region.len(Axis::X) * region.len(Axis::S) * spec.dtype.size() as u64;
-        let mut planes = PlaneReader::new(context.pool);
+        let mut planes = PlaneReader::new(context.pool, self.set.limits.io);
         let mut start = 0;
         for t in range(Axis::T) {
             for c in range(Axis::C) {
@@ -202,7 +204,10 @@ impl Reader for TiffReader {
     fn scratch_bytes(&self, at: Place, region: &Region) -> u64 {
         let Ok((spec, level)) = self.place(at) else { return 0 };
         let full_width = region.len(Axis::X) == spec.shape.get(Axis::X);
-        if level.direct && full_width { 0 } else { level.scratch }
+        let scratch = if level.direct && full_width { 0 } else { level.scratch };
+        // What is mapped beside: no more than the region where that is read as it lies in the file.
+        let most = if level.direct && full_width { region.shape().bytes(spec.dtype).min(MAP_BYTES) } else { MAP_BYTES };
+        if self.set.limits.io == Io::Mmap { scratch + most } else { scratch }
     }
 }
 

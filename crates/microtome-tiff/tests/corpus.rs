@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-use microtome_array::{Axis, Pixels};
-use microtome_io::{Limits, ReadError, Reader, SceneInfo};
+use microtome_array::{Axis, PerAxis, Pixels, Region};
+use microtome_io::{Io, Limits, Place, ReadError, Reader, SceneInfo};
 use support::{axes_of, folder, largest_difference, read_all, sha256, table};
 
 type Row = HashMap<String, String>;
@@ -58,6 +58,7 @@ fn check(path: &Path, row: &Row) -> Result<bool, String> {
     let pixels = read_all(&reader, number);
     if !REFUSED.contains(&row["compression"].as_str()) {
         let pixels = pixels.map_err(|e| format!("does not read: {e}"))?;
+        through_maps(path, number, &pixels)?;
         if row["hash_exact"] == "yes" {
             equal("pixel_sha256", sha256(&pixels, &axes), &row["pixel_sha256"])?;
         } else {
@@ -69,6 +70,22 @@ fn check(path: &Path, row: &Row) -> Result<bool, String> {
         Err(ReadError::Unsupported { .. }) => Ok(false),
         other => Err(format!("{} is not refused but {other:?}", row["compression"])),
     }
+}
+
+/// Compares pixels with those that maps give, all at once and in parts that begin and end anywhere.
+fn through_maps(path: &Path, scene: usize, expected: &Pixels) -> Result<(), String> {
+    let limits = Limits { io: Io::Mmap, ..Limits::default() };
+    let reader = microtome_tiff::open(path, &limits).map_err(|e| e.to_string())?;
+    let whole = read_all(&reader, scene).map_err(|e| e.to_string())?;
+    equal("pixels through maps", whole.as_ref().bytes() == expected.as_ref().bytes(), true)?;
+    let by_reads = microtome_tiff::open(path, &Limits::default()).map_err(|e| e.to_string())?;
+    let [t, c, z, y, x, s] = expected.as_ref().shape().extents();
+    let (start, end) = (PerAxis([0, 0, z / 2, y / 3, x / 5, 0]), PerAxis([t, c, z, y - y / 7, x - x / 3, s]));
+    let part = Region::new(start, end).map_err(|e| e.to_string())?;
+    let at = Place { scene, level: 0 };
+    let read = |reader| microtome_io::read_region(reader, at, &part).map_err(|e: ReadError| e.to_string());
+    let (found, expected) = (read(&reader)?, read(&by_reads)?);
+    equal("a part through maps", found.as_ref().bytes() == expected.as_ref().bytes(), true)
 }
 
 /// Compares the pixels of a lossy codec with those that tifffile finds; without a Python, their mean with the manifest's.

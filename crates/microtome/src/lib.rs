@@ -72,7 +72,7 @@ pub use microtome_handler::{
     LocalHandler, TaskError, TaskErrorKind, function, init, zip,
 };
 pub use microtome_io::{
-    Channel, Difference, Durability, HowDifferent, ImageInfo, LevelInfo, Limits, MemoryReader, MemorySink, Output,
+    Channel, Difference, Durability, HowDifferent, ImageInfo, Io, LevelInfo, Limits, MemoryReader, MemorySink, Output,
     PartDifference, PixelSize, Place, Position, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo,
     SceneKind, ShownRange, Sink, SourceSpec, Standing, StorageInfo, StorageKind, SyntheticReader, Verification, Well,
     WriteError, read_region,

@@ -63,6 +63,7 @@ impl WhereArgs {
             check: self.check.unwrap_or_default(),
             path_map: self.path_map.clone(),
             allowed_roots: everywhere.allow_root.clone(),
+            io: everywhere.io.into(),
         }
     }
 }

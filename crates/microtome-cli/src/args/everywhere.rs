@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use microtome::{Image, Limits, ReadError, RunOptions};
+use microtome::{Image, Io, Limits, ReadError, RunOptions};
 use tracing::level_filters::LevelFilter;
 
 use super::number;
@@ -35,10 +35,35 @@ pub(crate) struct Everywhere {
     #[arg(long, global = true, value_name = "DIR", env = "MICROTOME_ALLOW_ROOT", hide_env = true)]
     #[arg(value_delimiter = ':', action = clap::ArgAction::Append)]
     pub(crate) allow_root: Vec<PathBuf>,
+    /// How uncompressed pixels of local TIFF files are read; it changes no result
+    #[arg(long, global = true, value_name = "HOW", env = "MICROTOME_IO", hide_env = true)]
+    #[arg(value_enum, default_value_t = IoMode::Auto)]
+    pub(crate) io: IoMode,
     /// When to show progress on standard error
     #[arg(long, global = true, value_name = "WHEN", env = "MICROTOME_PROGRESS", hide_env = true)]
     #[arg(value_enum, default_value_t = ProgressMode::Auto)]
     pub(crate) progress: ProgressMode,
+}
+
+/// How bytes that hold pixels as they are are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IoMode {
+    /// By what was found to be faster
+    Auto,
+    /// Into buffers
+    Pread,
+    /// Through memory maps, under a guard against files that are cut
+    Mmap,
+}
+
+impl From<IoMode> for Io {
+    fn from(mode: IoMode) -> Io {
+        match mode {
+            IoMode::Auto => Io::Auto,
+            IoMode::Pread => Io::Pread,
+            IoMode::Mmap => Io::Mmap,
+        }
+    }
 }
 
 /// When progress is shown.
@@ -55,7 +80,8 @@ pub(crate) enum ProgressMode {
 impl Everywhere {
     /// Opens an image within the limits that were asked for.
     pub(crate) fn open(&self, path: &Path) -> Result<Image, ReadError> {
-        Image::open_within(path, &Limits { allowed_roots: self.allow_root.clone(), ..Limits::default() })
+        let (allowed_roots, io) = (self.allow_root.clone(), self.io.into());
+        Image::open_within(path, &Limits { allowed_roots, io, ..Limits::default() })
     }
 
     /// How to run.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use microtome_array::{ChunkDims, Region, Shape};
 use microtome_exec::{OnCluster, OnError, RunError, RunOptions};
 use microtome_graph::{GraphError, LayerKind, LazyArray, Selection};
-use microtome_io::{Durability, Limits, Place, ReadError, Reader, SceneInfo, SourceSpec, WriteError};
+use microtome_io::{Durability, Io, Limits, Place, ReadError, Reader, SceneInfo, SourceSpec, WriteError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,6 +44,7 @@ struct SourceData {
     is_copy: bool,
     /// Folders in which it may name files.
     allowed_roots: Vec<PathBuf>,
+    io: Io,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -226,7 +227,7 @@ fn source(array: &LazyArray, map: &OnCluster) -> Option<SourceData> {
     let region = array.shape().region().shifted(origin);
     let allowed_roots = map.allowed_roots.iter().map(|root| mapped(root, map).0).collect();
     let (reading, chunk) = (reader.reading(), array.grid().chunk());
-    Some(SourceData { spec, reading, at: *at, region, chunk, is_copy, allowed_roots })
+    Some(SourceData { spec, reading, at: *at, region, chunk, is_copy, allowed_roots, io: map.io })
 }
 
 fn layer(array: &LazyArray) -> Result<LayerData, RunError> {
@@ -245,7 +246,7 @@ fn layer(array: &LazyArray) -> Result<LayerData, RunError> {
 impl SourceData {
     fn open(&self) -> Result<std::sync::Arc<dyn Reader>, RunError> {
         let path = PathBuf::from(self.spec.uri.clone().unwrap_or_default());
-        let limits = Limits { allowed_roots: self.allowed_roots.clone(), ..Limits::default() };
+        let limits = Limits { allowed_roots: self.allowed_roots.clone(), io: self.io, ..Limits::default() };
         let reader = crate::open::open(&path, &limits).map_err(|error| unseen(error, &path))?;
         let changed = |why: &str| ReadError::Changed { path: path.clone(), why: why.to_owned() };
         let reader = reread(reader, self.reading.as_deref()).ok_or_else(|| changed("its axes are others"))?;
