@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use microtome::{Counters, Estimate, Snapshot};
+use microtome::{Counters, Estimate, Forecast, Snapshot};
 
 use crate::args::{Everywhere, ProgressMode};
-use crate::human::{bytes, count, duration};
+use crate::human::{about, bytes, count, duration};
 use crate::output::say;
 
 const BAR: Duration = Duration::from_millis(100);
@@ -43,10 +43,17 @@ fn view(everywhere: &Everywhere, terminal: bool) -> View {
 
 impl Progress {
     /// Shows what `counters` count, on the way to what was estimated.
-    pub(crate) fn start(everywhere: &Everywhere, counters: &Arc<Counters>, estimate: &Estimate) -> Progress {
+    pub(crate) fn start(
+        everywhere: &Everywhere,
+        counters: &Arc<Counters>,
+        (estimate, time): (&Estimate, Option<&Forecast>),
+    ) -> Progress {
         let view = view(everywhere, std::io::stderr().is_terminal());
         if view == View::Hidden {
             return Progress { thread: None };
+        }
+        if let Some(time) = time {
+            say(&format!("this will take {}", about(time)));
         }
         let goal = Goal { bytes: estimate.bytes_read, units: estimate.units, start: Instant::now() };
         let (stop, stopped) = channel();

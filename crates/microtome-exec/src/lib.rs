@@ -35,6 +35,7 @@ pub mod trace;
 mod values;
 mod watch;
 mod window;
+mod work;
 
 pub use counters::{Counters, Snapshot};
 pub use elsewhere::{Elsewhere, Take};
@@ -49,3 +50,4 @@ pub use plan::Plan;
 pub use quarantine::{BadPlane, BadPlanes, FoundBad, MostBad, OnError};
 pub use report::RunReport;
 pub use scheduler::{Command, End, Event, Job, Scheduler, Setup, Ticket, Window};
+pub use work::{computing, encoding, reading_back};

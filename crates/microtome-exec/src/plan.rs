@@ -112,6 +112,15 @@ impl<'a> Plan<'a> {
         self.stage.hash(&if skips { serde_json::json!({"of": all, "bad_planes": "skip"}) } else { all })
     }
 
+    /// The summaries that operations ask for before they can run, each with the pixels it is of.
+    pub(crate) fn asked(&self) -> Vec<(LazyArray, Arc<dyn Summary>)> {
+        self.array.all_asking()
+    }
+
+    pub(crate) fn output(&self) -> Option<&'a dyn Output> {
+        self.output
+    }
+
     /// The passes of a run: one, unless the plan is a pyramid whose levels do not all fit one. O(layers), for each pass.
     ///
     /// # Errors

@@ -258,6 +258,37 @@ impl LazyArray {
         }
     }
 
+    /// What is done to the source of this array, done to other pixels, of another shape even. What cuts a region out that the
+    /// other pixels do not have is left out.
+    ///
+    /// # Errors
+    /// [`GraphError`] if an operation does not fit them.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use microtome_array::{ArraySpec, Axis, ChunkDims, PixelType, Shape};
+    /// use microtome_graph::{LazyArray, Selection};
+    /// use microtome_io::SyntheticReader;
+    /// use microtome_ops::Projection;
+    /// let stack = |extents| -> Result<LazyArray, Box<dyn std::error::Error>> {
+    ///     let spec = ArraySpec { shape: Shape::new(extents)?, dtype: PixelType::U8 };
+    ///     let image = Arc::new(SyntheticReader::new(spec));
+    ///     Ok(LazyArray::source(image, &Selection::default(), &ChunkDims::default())?)
+    /// };
+    /// let mip = stack([9, 1, 50, 64, 64, 1])?.project(Axis::Z, Projection::Max)?;
+    /// assert_eq!(mip.over(&stack([1, 1, 8, 64, 64, 1])?)?.shape().extents(), [1, 1, 1, 64, 64, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn over(&self, pixels: &LazyArray) -> Result<LazyArray, GraphError> {
+        self.chain()[1..].iter().try_fold(pixels.clone(), |below, step| match &step.0.layer.kind {
+            LayerKind::Op(op) if matches!(op.body(), Body::Index) => Ok(below.apply(Arc::clone(op)).unwrap_or(below)),
+            LayerKind::Op(op) => below.apply(Arc::clone(op)),
+            LayerKind::Rechunk => below.rechunk(&ChunkDims::Shape(step.grid().chunk())),
+            LayerKind::Source { .. } | LayerKind::Store | LayerKind::Summarise(_) => Ok(below),
+        })
+    }
+
     /// How far into its image's level this array starts on an axis, in pixels; `None` if the axis was folded away or the
     /// array has several inputs.
     pub fn offset(&self, axis: Axis) -> Option<u64> {

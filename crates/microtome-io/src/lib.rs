@@ -8,6 +8,7 @@
 
 pub mod beside;
 pub mod contract;
+mod device;
 pub mod disk;
 mod error;
 mod info;
@@ -24,6 +25,7 @@ mod threads;
 mod verification;
 mod zstd_memory;
 
+pub use device::device;
 pub use error::{ReadError, WriteError};
 pub use info::{
     Channel, Downsample, ImageInfo, LevelInfo, PixelSize, Position, Quantity, SceneInfo, SceneKind, ShownRange,

@@ -112,6 +112,11 @@ pub trait Output: Debug + Send + Sync {
     /// If there is none of that number: a bug in the caller.
     fn array(&self, n: usize) -> &dyn Sink;
 
+    /// Files that an array makes: one for each write unit, unless units share one.
+    fn files(&self, n: usize) -> u64 {
+        self.array(n).spec().units.count()
+    }
+
     /// What decides the stored bytes beside the pixels (format, chunking, codec), for the plan's hash.
     fn parameters(&self) -> serde_json::Value;
 

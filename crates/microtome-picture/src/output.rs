@@ -150,6 +150,10 @@ impl Output for PngOutput {
         self
     }
 
+    fn files(&self, _n: usize) -> u64 {
+        1
+    }
+
     fn parameters(&self) -> serde_json::Value {
         serde_json::json!({"sink": "png"})
     }

@@ -166,6 +166,11 @@ impl Store {
         &self.array
     }
 
+    /// What makes each level from the one below.
+    pub(crate) fn steps(&self) -> &[Arc<dyn Op>] {
+        &self.steps
+    }
+
     pub(crate) fn recipe(&self) -> &Recipe {
         &self.recipe
     }

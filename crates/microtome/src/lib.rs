@@ -18,6 +18,7 @@ mod collection;
 mod compare;
 mod compute;
 mod describe;
+mod forecast;
 mod gathered;
 mod image;
 mod levels;
@@ -38,6 +39,7 @@ pub use collection::{Collection, Part, series, survey};
 pub use compare::{Comparison, compare};
 pub use compute::{Compute, Store};
 pub use describe::describe;
+pub use forecast::{CalibrationLimits, Forecaster};
 pub use image::{Image, Scene};
 pub use levels::{Levels, StoreOptions};
 pub use losses::{Loss, Lost};
@@ -64,8 +66,9 @@ pub use microtome_exec::{
     default_memory,
 };
 pub use microtome_graph::{
-    Admission, Card, Drawing, Estimate, Flow, Fusing, GraphError, Layer, LayerEstimate, LayerId, LayerKind, LazyArray,
-    Look, MOST_SHOWN, Panel, Relation, Selection, Stage, StageOptions, Task, TaskGraph, rule_of_thumb,
+    Activity, Admission, Amount, Card, Drawing, Estimate, Flow, Forecast, Fusing, GraphError, Layer, LayerEstimate,
+    LayerId, LayerKind, LazyArray, Learnt, Look, MOST_SHOWN, Panel, PassWork, Rate, Rates, Relation, Selection, Stage,
+    StageOptions, Task, TaskGraph, Work, WorkKind, rule_of_thumb,
 };
 pub use microtome_handler::{
     self as handler, ConnectError, Event as HandlerEvent, Future, Handler, LocalCluster, LocalClusterOptions,

@@ -39,6 +39,10 @@ pub(crate) struct Everywhere {
     #[arg(long, global = true, value_name = "HOW", env = "MICROTOME_IO", hide_env = true)]
     #[arg(value_enum, default_value_t = IoMode::Auto)]
     pub(crate) io: IoMode,
+    /// Neither measure how fast this machine is nor remember it: times are forecast from what is remembered already
+    #[arg(long, global = true, env = "MICROTOME_NO_CALIBRATE", hide_env = true)]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_calibrate: bool,
     /// When to show progress on standard error
     #[arg(long, global = true, value_name = "WHEN", env = "MICROTOME_PROGRESS", hide_env = true)]
     #[arg(value_enum, default_value_t = ProgressMode::Auto)]

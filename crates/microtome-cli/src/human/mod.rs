@@ -18,7 +18,7 @@ pub(crate) use image::image;
 pub(crate) use images::{estimate, explained};
 pub(crate) use measure::measured;
 pub(crate) use number::{bytes, count, duration};
-pub(crate) use plan::{losses, plan};
+pub(crate) use plan::{about, losses, plan};
 pub(crate) use run::run;
 pub(crate) use shape::chunk_axes;
 pub(crate) use thumbnail::thumbnail;

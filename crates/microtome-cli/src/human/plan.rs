@@ -2,16 +2,21 @@
 
 use std::fmt::Write as _;
 
-use microtome::{Admission, Estimate, LayerEstimate, Loss, RunOptions};
+use microtome::{Admission, Estimate, Forecast, LayerEstimate, Loss, RunOptions};
 
 use super::images;
-use super::number::{bytes, count, things};
+use super::number::{bytes, count, duration, things};
 use super::shape::trailing;
 use super::table::{Align, Table};
 use crate::verbs::Job;
 
 /// What a verb would do: a row a layer, or of several images a row an image; then the sums, then memory, if it would fit.
-pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>, options: &RunOptions) -> String {
+pub(crate) fn plan(
+    job: &Job,
+    (estimate, time): (&Estimate, Option<&Forecast>),
+    admission: Option<&Admission>,
+    options: &RunOptions,
+) -> String {
     let rows = if job.images().is_empty() { layers(estimate) } else { images::table(job, estimate, options) };
     let mut out = format!("{} → {}\n\n{rows}\n", job.input.display(), job.path().display());
     let mut line = |name: &str, text: String| {
@@ -37,6 +42,9 @@ pub(crate) fn plan(job: &Job, estimate: &Estimate, admission: Option<&Admission>
     if let Some(admission) = admission {
         line("memory", memory(admission, options));
     }
+    if let Some(time) = time {
+        line("time", format!("{}: {}", about(time), shares(time)));
+    }
     line("plan", job.plan_hash());
     out + &losses("not kept", &job.losses())
 }
@@ -48,6 +56,20 @@ pub(crate) fn losses(name: &str, losses: &[Loss]) -> String {
         let _ = writeln!(out, "{name} {loss}");
         out
     })
+}
+
+/// How long something will probably take.
+pub(crate) fn about(time: &Forecast) -> String {
+    let Forecast { seconds, low, high, .. } = *time;
+    format!("about {}, {} to {} in eight runs of ten", duration(seconds), duration(low), duration(high))
+}
+
+/// Where the time goes, the largest part first; what no twentieth goes to is left out.
+fn shares(time: &Forecast) -> String {
+    let mut parts: Vec<(&str, f64)> = time.parts.iter().map(|(&name, &seconds)| (name, seconds)).collect();
+    parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let told = parts.into_iter().filter(|(_, seconds)| *seconds > time.seconds / 20.0);
+    told.map(|(name, seconds)| format!("{name} {}", duration(seconds))).collect::<Vec<_>>().join(", ")
 }
 
 fn memory(admission: &Admission, options: &RunOptions) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use microtome::{Estimate, RunReport};
+use microtome::{Estimate, Forecast, RunReport};
 
 use super::number::{bytes, count, duration, things};
 use super::shape::lettered;
@@ -10,7 +10,12 @@ use super::table::{Align, Table};
 use crate::verbs::Job;
 
 /// What a run did, beside what was forecast, within a memory budget.
-pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u64) -> String {
+pub(crate) fn run(
+    job: &Job,
+    (estimate, time): (&Estimate, Option<&Forecast>),
+    report: &RunReport,
+    budget: u64,
+) -> String {
     let path = job.path().display();
     if report.tasks_planned == 0 && report.units_resumed == report.units_planned {
         let left_out = left_out(report);
@@ -23,7 +28,7 @@ pub(crate) fn run(job: &Job, estimate: &Estimate, report: &RunReport, budget: u6
         several => format!("{}, the first ", things(several as u64, "image")),
     };
     let shape = format!("{images}{}, {}", lettered(&job.array.shape()), job.array.dtype());
-    let rows = table(estimate, report, budget).to_string();
+    let rows = table((estimate, time), report, budget).to_string();
     let rows: String = rows.lines().flat_map(|row| ["  ", row, "\n"]).collect();
     format!("{path} is written{}: {shape}\n{rows}{}", left_out(report), planes(report))
 }
@@ -45,7 +50,7 @@ fn planes(report: &RunReport) -> String {
     out
 }
 
-fn table(estimate: &Estimate, report: &RunReport, budget: u64) -> Table<3> {
+fn table((estimate, time): (&Estimate, Option<&Forecast>), report: &RunReport, budget: u64) -> Table<3> {
     let resumed = match report.units_resumed {
         0 => String::new(),
         resumed => format!("; {} that an earlier run had finished", things(resumed, "write unit")),
@@ -67,13 +72,28 @@ fn table(estimate: &Estimate, report: &RunReport, budget: u64) -> Table<3> {
         row("read", bytes(estimate.bytes_read), fetched),
         row("written", bytes(estimate.bytes_written), stored),
         row("memory", bytes(report.projected_peak), peak),
-        row("time", String::new(), format!("{}, {} a second", duration(report.seconds), bytes(rate as u64))),
+        row(
+            "time",
+            time.map_or_else(String::new, |time| duration(time.seconds)),
+            format!("{}{}, {} a second", duration(report.seconds), off(time, report.seconds), bytes(rate as u64)),
+        ),
     ];
     if estimate.intermediate_bytes > 0 {
         let stored = format!("{} stored for a while and read back", bytes(report.intermediate_bytes));
         rows.insert(4, row("between", bytes(estimate.intermediate_bytes), stored));
     }
     Table { columns: [Align::Left, Align::Right, Align::Left], rows }
+}
+
+/// How far off the forecast of time was.
+fn off(time: Option<&Forecast>, seconds: f64) -> String {
+    let Some(time) = time else { return String::new() };
+    let percent = (seconds / time.seconds.max(1e-9) - 1.0) * 100.0;
+    match percent.round() {
+        0.0 => " as forecast".to_owned(),
+        more if more > 0.0 => format!(" ({more:.0} % longer)"),
+        less => format!(" ({:.0} % shorter)", -less),
+    }
 }
 
 fn ratio(report: &RunReport) -> String {

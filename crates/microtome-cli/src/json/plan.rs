@@ -1,7 +1,9 @@
 //! `plan` as JSON.
 
+use std::collections::BTreeMap;
+
 use microtome::{
-    Admission, ArraySpec, Estimate, Explanation, GraphError, LayerEstimate, Loss, RunOptions, Shape, Store,
+    Admission, ArraySpec, Estimate, Explanation, Forecast, GraphError, LayerEstimate, Loss, RunOptions, Shape, Store,
 };
 use serde::Serialize;
 
@@ -29,6 +31,8 @@ pub(crate) struct PlanJson {
     intermediate_bytes: u64,
     threads: usize,
     memory: u64,
+    #[serde(flatten)]
+    time: TimeJson,
     /// Null if the plan is refused.
     projected_peak: Option<u64>,
     /// Groups of write units at once.
@@ -48,6 +52,32 @@ pub(crate) struct PlanJson {
     /// If it was asked for; of several images, of the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explanation>,
+}
+
+/// How long it would take; all null where that is not known.
+#[derive(Debug, Default, Serialize)]
+struct TimeJson {
+    seconds: Option<f64>,
+    /// One run in ten is shorter.
+    seconds_low: Option<f64>,
+    /// One run in ten is longer.
+    seconds_high: Option<f64>,
+    /// Where they go.
+    seconds_of: Option<BTreeMap<&'static str, f64>>,
+    /// Runs of the kind on this machine that it has learnt from.
+    runs_learnt: Option<u64>,
+}
+
+impl From<&Forecast> for TimeJson {
+    fn from(forecast: &Forecast) -> TimeJson {
+        TimeJson {
+            seconds: Some(forecast.seconds),
+            seconds_low: Some(forecast.low),
+            seconds_high: Some(forecast.high),
+            seconds_of: Some(forecast.parts.clone()),
+            runs_learnt: Some(forecast.runs),
+        }
+    }
 }
 
 /// One image of several.
@@ -142,6 +172,7 @@ impl PlanJson {
             intermediate_bytes: estimate.intermediate_bytes,
             threads: options.threads,
             memory: options.memory,
+            time: TimeJson::default(),
             projected_peak: admitted.map(|a| a.projected_peak),
             slots: admitted.map(|a| a.slots),
             width: admitted.map(|a| a.width),
@@ -152,6 +183,11 @@ impl PlanJson {
             graphs: None,
             explain: None,
         }
+    }
+
+    /// The same with how long it would take.
+    pub(crate) fn taking(self, forecast: Option<&Forecast>) -> PlanJson {
+        PlanJson { time: forecast.map(TimeJson::from).unwrap_or_default(), ..self }
     }
 
     /// The same with what is drawn, and why it is so.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use microtome::{BadPlane, Estimate, Loss, RunReport};
+use microtome::{BadPlane, Estimate, Forecast, Loss, RunReport};
 use serde::Serialize;
 
 use super::image::text;
@@ -25,9 +25,10 @@ pub(crate) struct RunJson {
     peak_memory: u64,
     projected_peak: u64,
     seconds: f64,
+    /// Null where it was not known beforehand.
     seconds_forecast: Option<f64>,
     /// What planning said, by the names of what happened.
-    forecast: Forecast,
+    forecast: Planned,
     output: String,
     plan_hash: String,
     /// What of the input the output does not hold.
@@ -38,13 +39,16 @@ pub(crate) struct RunJson {
 
 /// What planning said of the whole output; a run that goes on from an earlier one does less.
 #[derive(Debug, Serialize)]
-struct Forecast {
+struct Planned {
     tasks: u64,
     units: u64,
     bytes_read: u64,
     bytes_written: u64,
     intermediate_bytes: u64,
     peak_memory: u64,
+    seconds: Option<f64>,
+    seconds_low: Option<f64>,
+    seconds_high: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,7 +73,12 @@ fn failed(report: &RunReport) -> u64 {
 }
 
 impl RunJson {
-    pub(crate) fn new(job: &Job, estimate: &Estimate, report: &RunReport, losses: Vec<Loss>) -> RunJson {
+    pub(crate) fn new(
+        job: &Job,
+        (estimate, time): (&Estimate, Option<&Forecast>),
+        report: &RunReport,
+        losses: Vec<Loss>,
+    ) -> RunJson {
         RunJson {
             tasks: RunTasks {
                 planned: report.tasks_planned,
@@ -91,14 +100,17 @@ impl RunJson {
             peak_memory: report.peak_memory,
             projected_peak: report.projected_peak,
             seconds: report.seconds,
-            seconds_forecast: None,
-            forecast: Forecast {
+            seconds_forecast: time.map(|time| time.seconds),
+            forecast: Planned {
                 tasks: estimate.fused,
                 units: estimate.units,
                 bytes_read: estimate.bytes_read,
                 bytes_written: estimate.bytes_written,
                 intermediate_bytes: estimate.intermediate_bytes,
                 peak_memory: report.projected_peak,
+                seconds: time.map(|time| time.seconds),
+                seconds_low: time.map(|time| time.low),
+                seconds_high: time.map(|time| time.high),
             },
             output: text(job.path()),
             plan_hash: job.plan_hash(),

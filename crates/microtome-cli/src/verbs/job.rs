@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use microtome::{
-    Admission, CancelToken, Collection, Estimate, GraphError, Handler, Image, LazyArray, Loss, Lost, RunError,
-    RunOptions, RunReport, Store, WriteError, describe,
+    Admission, CalibrationLimits, CancelToken, Collection, Estimate, Forecast, Forecaster, GraphError, Handler, Image,
+    LazyArray, Loss, Lost, RunError, RunOptions, RunReport, Store, WriteError, describe,
 };
 
 use super::connect;
@@ -159,6 +159,16 @@ impl Job {
         }
     }
 
+    /// How long it will take here, as far as that is known; what is not known is measured if that is wanted.
+    pub(super) fn forecast(&self, options: &RunOptions, calibrates: bool) -> Option<Forecast> {
+        let mut forecaster = Forecaster::here();
+        if calibrates {
+            forecaster.calibrate(self.stores(), options, &CalibrationLimits::default());
+            forecaster.keep();
+        }
+        forecaster.forecast(self.stores(), options).ok().flatten()
+    }
+
     /// How it is run.
     pub(super) fn options(&self, everywhere: &Everywhere) -> RunOptions {
         let RunOptions { resume, durability, on_error, intermediate, .. } = self.run;
@@ -182,22 +192,53 @@ impl Job {
             tracing::warn!("not kept: {loss}");
         }
         let signal = stop_on_signal(options.cancel.clone(), "finished write units are kept for --resume");
-        let progress = Progress::start(everywhere, &options.counters, &estimate);
+        let mut timing = Timing::begin(self, handler, &options);
+        let progress = Progress::start(everywhere, &options.counters, (&estimate, timing.forecast.as_ref()));
+        let start = Instant::now();
         let result = self.run_it(handler, &options);
+        let seconds = start.elapsed().as_secs_f64();
         drop(progress);
         let report = result.map_err(|source| match signal.load(Ordering::Relaxed) {
             0 => CliError::Run(source),
             signal => CliError::Stopped { signal, source },
         })?;
+        let forecast = timing.forecast.as_ref();
         if everywhere.json {
-            output.json(&RunJson::new(self, &estimate, &report, losses))?;
+            output.json(&RunJson::new(self, (&estimate, forecast), &report, losses))?;
         } else if !everywhere.quiet {
-            output.text(&human::run(self, &estimate, &report, options.memory))?;
+            output.text(&human::run(self, (&estimate, forecast), &report, options.memory))?;
             output.text(&human::losses("  not kept", &losses))?;
+        }
+        if !everywhere.no_calibrate {
+            timing.learn(self, &options, (&report, seconds));
         }
         match report.quarantine.len() {
             0 => Ok(()),
             planes => Err(CliError::Quarantined { planes }),
+        }
+    }
+}
+
+/// The forecast of a run's time, and what is learnt from it.
+struct Timing {
+    /// None of runs on a cluster.
+    forecaster: Option<Forecaster>,
+    forecast: Option<Forecast>,
+}
+
+impl Timing {
+    fn begin(job: &Job, handler: Option<&Handler>, options: &RunOptions) -> Timing {
+        let forecaster = handler.is_none().then(Forecaster::here);
+        let forecast = forecaster.as_ref().and_then(|all| all.forecast(job.stores(), options).ok().flatten());
+        Timing { forecaster, forecast }
+    }
+
+    /// Takes what a run took, if it did all that was planned.
+    fn learn(&mut self, job: &Job, options: &RunOptions, (report, seconds): (&RunReport, f64)) {
+        let whole = report.units_resumed == 0 && report.quarantine.is_empty();
+        if let Some(forecaster) = self.forecaster.as_mut().filter(|_| whole) {
+            forecaster.learn(job.stores(), options, seconds);
+            forecaster.keep();
         }
     }
 }

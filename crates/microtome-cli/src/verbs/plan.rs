@@ -40,13 +40,15 @@ pub(super) fn run(args: &PlanArgs, everywhere: &Everywhere, output: &mut Output)
     let enough = RunOptions { memory: u64::MAX / 4, ..options.clone() };
     let estimate = job.estimate(&options).or_else(|_| job.estimate(&enough))?;
     let admission = job.admit(&options);
+    let forecast = admission.as_ref().ok().and_then(|_| job.forecast(&options, !everywhere.no_calibrate));
     if everywhere.json {
         let graphs = Graphs::new(&plan, &passes, args.task_graph);
         let json = PlanJson::new(&job, &estimate, &admission, &options);
         let explanation = args.explain.then(|| plan.explain(&options));
+        let json = json.taking(forecast.as_ref());
         output.json(&json.with(graphs, explanation).of_images(&job, args.explain, &options))?;
     } else if !everywhere.quiet {
-        output.text(&human::plan(&job, &estimate, admission.as_ref().ok(), &options))?;
+        output.text(&human::plan(&job, (&estimate, forecast.as_ref()), admission.as_ref().ok(), &options))?;
         if args.explain {
             output.text(&human::explained(&job, &options))?;
         }

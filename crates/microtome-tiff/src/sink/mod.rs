@@ -246,6 +246,10 @@ impl Output for TiffOutput {
         &self.levels[n]
     }
 
+    fn files(&self, n: usize) -> u64 {
+        u64::from(n == 0)
+    }
+
     fn parameters(&self) -> Value {
         let level = |level: &TiffLevel| json!([level.spec.array.shape, level.tile]);
         let levels: Vec<Value> = self.levels.iter().map(level).collect();
