@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use microtome::prelude::*;
-use microtome::{ArraySpec, Compression, Levels, MemorySink, Plan, StoreOptions, SyntheticReader};
+use microtome::{
+    ArraySpec, Compression, Handler, Levels, MeasureOptions, MemorySink, Plan, StoreOptions, SyntheticReader, measure,
+};
 
 use crate::Bench;
 use crate::data::{LARGE, PAGES, STACK, Sample};
@@ -19,6 +21,7 @@ pub(crate) const ALL: &[(&str, Make)] = &[
     ("open", open_pages),
     ("project-raw", project_raw),
     ("project-raw-thrown-away", project_raw_thrown_away),
+    ("statistics", statistics),
     ("convert-zstd", || convert("convert-zstd: TIFF to OME-Zarr", Compression::Zstd { level: 1 }, Levels::Count(1))),
     ("convert-default", || convert("convert-default: blosc-zstd", Compression::default(), Levels::Count(1))),
     ("convert-none", || convert("convert-none: TIFF to OME-Zarr", Compression::None, Levels::Count(1))),
@@ -70,6 +73,28 @@ fn project_raw_thrown_away() -> Bench {
         limit_name: "the same loop, its result thrown away",
         limit: Box::new(move || assert_eq!(limits::max_over_z_thrown_away(&path, STACK.raw()), expected)),
         ..project_raw()
+    }
+}
+
+/// A row for each plane, in a table; the limit keeps as much of each, in memory.
+fn statistics() -> Bench {
+    let path = STACK.path();
+    let (again, table) = (path.clone(), path.with_file_name("planes.csv"));
+    let expected: u64 = limits::statistics(&path, STACK.raw()).iter().map(|plane| plane.sum).sum();
+    let sum = move |planes: Vec<limits::Statistics>| planes.iter().map(|plane| plane.sum).sum::<u64>();
+    let options = MeasureOptions { scene: None, overwrite: true, run: RunOptions::default() };
+    Bench {
+        name: "statistics: of each plane, 1.26 GB",
+        limit_name: "read the page cache, minimum, maximum, sum and sum of squares of each plane, plain loop",
+        amount: STACK.bytes() as f64 / 1e9,
+        limit_amount: STACK.bytes() as f64 / 1e9,
+        unit: "GB/s",
+        limit: Box::new(move || assert_eq!(sum(limits::statistics(&path, STACK.raw())), expected)),
+        ours: Box::new(move || {
+            let handler = Handler::new(None).unwrap();
+            let report = measure(std::slice::from_ref(&again), &table, &handler, &options, &mut |_| {}).unwrap();
+            assert_eq!(report.rows, STACK.planes());
+        }),
     }
 }
 

@@ -4,15 +4,18 @@
 decode.py --data FOLDER --microtome BINARY --reading BINARY [--runs 5] [--only 'deflate-*']
 
 Eight planes of 2048 x 2048 in strips of 64 rows or tiles of 256, one thread each, programs taking turns. The figure is
-processor time (user and system) from opening a file to its pixels in memory; a first turn warms the page cache and compares
-pixels. libtiff is called through ctypes, chunk by chunk, into one buffer. The bare codec decodes chunks that are in memory
-already into memory that is used again (raw: copies them), and nothing puts them where they belong. JPEG is of 8 bits.
+processor time (user and system) from opening a file until each plane was in memory, one after the other; a first turn warms the
+page cache and compares pixels. Ours and libtiff (called through ctypes, chunk by chunk) put all planes into the same memory;
+tifffile makes an array of each. The bare codec decodes chunks that are in memory already into memory that is used again (raw:
+copies them), and nothing puts them where they belong. JPEG is of 8 bits.
 """
 import argparse
 import ctypes
 import ctypes.util
 import fnmatch
+import functools
 import json
+import operator
 import os
 import statistics
 import subprocess
@@ -23,6 +26,7 @@ import zlib
 SHAPE = (8, 2048, 2048)
 CODECS = {"raw": None, "lzw": "lzw", "deflate": "adobe_deflate", "zstd": "zstd", "jpeg": "jpeg"}
 LAYOUTS = {"strips": {"rowsperstrip": 64}, "tiles": {"tile": (256, 256)}}
+OUTSIDE = 0.0
 PROGRAMS = ["bare codec", "microtome", "tifffile", "libtiff"]
 
 
@@ -67,7 +71,7 @@ def bare(path):
     decode = {
         "raw": lambda blob: out.__setitem__(slice(0, len(blob)), blob),
         "lzw": lambda blob: imagecodecs.lzw_decode(blob, out=out),
-        "deflate": lambda blob: imagecodecs.zlib_decode(blob, out=out),
+        "deflate": lambda blob: imagecodecs.deflate_decode(blob, out=out),
         "zstd": lambda blob: imagecodecs.zstd_decode(blob, out=out),
         "jpeg": lambda blob: imagecodecs.jpeg8_decode(blob, tables=tables),
     }[codec]
@@ -80,10 +84,21 @@ def bare(path):
 def with_tifffile(path):
     import tifffile
 
-    start = time.process_time()
+    sums, start = [], time.process_time()
     with tifffile.TiffFile(path) as tif:
-        pixels = tif.asarray(maxworkers=1)
-    return time.process_time() - start, pixels
+        for page in tif.pages:
+            plane = page.asarray(maxworkers=1)
+            sums.append(outside(lambda plane=plane: zlib.crc32(plane)))
+    return time.process_time() - start, sums
+
+
+def outside(work):
+    """Does something whose time is not to count: gives it, and moves the clock on."""
+    global OUTSIDE
+    start = time.process_time()
+    done = work()
+    OUTSIDE += time.process_time() - start
+    return done
 
 
 def with_libtiff(path):
@@ -96,11 +111,11 @@ def with_libtiff(path):
     for name in ("TIFFIsTiled", "TIFFNumberOfTiles", "TIFFNumberOfStrips", "TIFFReadDirectory", "TIFFClose"):
         getattr(libtiff, name).argtypes = [handle]
     chunk = (256, 256) if "tiles" in path else (64, SHAPE[2])
-    pixels = numpy.empty(SHAPE, "uint16" if path.endswith("u16.tif") else "uint8")
-    out = numpy.empty(chunk, pixels.dtype)
-    start = time.process_time()
+    plane = numpy.empty(SHAPE[1:], "uint16" if path.endswith("u16.tif") else "uint8")
+    out = numpy.empty(chunk, plane.dtype)
+    sums, start = [], time.process_time()
     tif = libtiff.TIFFOpen(path.encode(), b"r")
-    for plane in pixels:
+    for _ in range(SHAPE[0]):
         tiled = libtiff.TIFFIsTiled(tif)
         read = libtiff.TIFFReadEncodedTile if tiled else libtiff.TIFFReadEncodedStrip
         count = (libtiff.TIFFNumberOfTiles if tiled else libtiff.TIFFNumberOfStrips)(tif)
@@ -110,14 +125,15 @@ def with_libtiff(path):
                 raise SystemExit(f"libtiff cannot read chunk {number} of {path}")
             y, x = number // across * chunk[0], number % across * chunk[1]
             plane[y : y + chunk[0], x : x + chunk[1]] = out
+        sums.append(outside(lambda: zlib.crc32(plane)))
         libtiff.TIFFReadDirectory(tif)
     libtiff.TIFFClose(tif)
-    return time.process_time() - start, pixels
+    return time.process_time() - start, sums
 
 
-def one(options, name, path):
+def one(options, name, path, wants_sum):
     if name == "microtome":
-        line = [options.reading, "whole", path, "--sum"]
+        line = [options.reading, "planes", path] + (["--sum"] if wants_sum else [])
     else:
         line = [sys.executable, os.path.abspath(__file__), "--one", name, path]
     environment = {**os.environ, "BENCH_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -131,9 +147,10 @@ def run(options, variant):
     sums = {}
     for turn in range(options.runs + 1):
         for name in PROGRAMS:
-            said = one(options, name, path)
-            sums[name] = said["pixels"]
-            if turn > 0:
+            said = one(options, name, path, turn == 0)
+            if turn == 0:
+                sums[name] = said["pixels"]
+            else:
                 took[name].append(said["cpu_s"])
     middle = {name: statistics.median(each) for name, each in took.items()}
     ours = middle["microtome"]
@@ -167,6 +184,7 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         seconds, pixels = {"bare codec": bare, "tifffile": with_tifffile, "libtiff": with_libtiff}[sys.argv[2]](sys.argv[3])
-        print(json.dumps({"cpu_s": seconds, "pixels": None if pixels is None else zlib.crc32(pixels)}))
+        total = None if pixels is None else functools.reduce(operator.xor, pixels)
+        print(json.dumps({"cpu_s": seconds - OUTSIDE, "pixels": total}))
     else:
         main()

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use crate::data::{FIRST_BYTE, Sample};
 
-pub(crate) mod planes;
+mod planes;
 
-pub(crate) use planes::{RawPlanes, max_over_z, max_over_z_thrown_away, sum};
+pub(crate) use planes::{RawPlanes, Statistics, max_over_z, max_over_z_thrown_away, statistics, sum};
 
 impl Sample {
     /// How its planes lie in the file.
