@@ -133,7 +133,7 @@ def stored(source):
     return blobs, lambda blob: imagecodecs.zstd_decode(blob, out=512 * 512 * 2)
 
 
-@peer("limit: decode", "read-blosc", "read-zstd", "read-sharded", "planes-blosc", "planes-zstd", "planes-sharded", "rechunk")
+@peer("limit: decode", "read-blosc", "read-zstd", "read-sharded", "planes-blosc", "planes-zstd", "planes-sharded", "rechunk", "project-zarr")
 def _(workload, source, out):
     blobs, decode = stored(source)
     return timed(lambda: on_threads(lambda blob: len(decode(blob)), blobs))[0], None

@@ -19,7 +19,8 @@ import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIBRARIES = ["dask and tifffile", "bioio", "aicsimageio"]
-ON_THREADS = ["limit: loop", "microtome", "tifffile on threads", *LIBRARIES]
+OURS = ["microtome", "microtome, no sync"]
+ON_THREADS = ["limit: loop", *OURS, "tifffile on threads", *LIBRARIES]
 READERS = ["limit: decode", "microtome", "tensorstore", "zarrs-python", "zarr-python"]
 WRITERS = ["limit: encode", "microtome", "microtome, no sync", "tensorstore", "zarrs_reencode"]
 CONVERT = "{microtome} convert {source} {out} --quiet --memory 1GiB"
@@ -56,7 +57,7 @@ WORKLOADS = {
     "open-zarr": ("blosc.zarr", ["microtome", "zarr-python", "dask"]),
     "project-raw": ("stack.ome.tiff", ON_THREADS),
     "project-deflate": ("deflate.ome.tiff", ["limit: decode", *ON_THREADS[1:]]),
-    "project-zarr": ("blosc.zarr", ["limit: decode", "microtome", "tensorstore", "zarr-python on threads", "dask and tifffile"]),
+    "project-zarr": ("blosc.zarr", ["limit: decode", *OURS, "tensorstore", "zarr-python on threads", "dask and tifffile"]),
     "project-large": ("large.ome.tiff", ON_THREADS),
     "statistics": ("stack.ome.tiff", ["limit: loop", "microtome", "numpy on threads", "OpenCV on threads", *LIBRARIES]),
     "map": (

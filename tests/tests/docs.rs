@@ -169,13 +169,15 @@ fn has_dask() -> bool {
 
 /// Runs the commands of a page in a folder of its own, where `fixtures` are.
 fn run_page(page: &Path, commands: &[Shown], binary: &Path) {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::os::unix::fs::symlink(root().join("fixtures"), folder.path().join("fixtures")).unwrap();
     let mut background: Vec<Background> = Vec::new();
     for shown in commands {
         let program = shown.example.as_ref().map_or_else(|| binary.to_owned(), |name| built::example(name));
         let mut command = Command::new(program);
         command.args(&shown.words).current_dir(folder.path()).stdin(Stdio::null());
+        // What is remembered of the machine is the page's own.
+        command.env("XDG_CACHE_HOME", cache.path());
         let title = format!("{}: {}", page.display(), shown.line);
         if shown.background {
             background.push(Background::start(command, shown, title, folder.path()));

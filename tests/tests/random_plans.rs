@@ -43,6 +43,20 @@ fn windows_hold_each_task_once(stage: &Stage, tasks: u64) -> Result<(), TestCase
     Ok(())
 }
 
+/// Threads that run a band each wait for nobody: no task lies in two of the first bands.
+fn bands_share_nothing(stage: &Stage) -> Result<(), TestCaseError> {
+    let (band, groups) = (stage.band(), stage.groups().count());
+    prop_assert!(band == 1 || stage.is_sharing(), "a band of {} groups that share nothing", band);
+    let mut seen = HashSet::new();
+    for start in (0..groups).step_by(band as usize).take(8) {
+        let window = TaskGraph::window(stage, start..groups.min(start + band));
+        for &task in window.graph().node_weights() {
+            prop_assert!(seen.insert(task), "{:?} lies in two bands of {}", task, band);
+        }
+    }
+    Ok(())
+}
+
 /// What frees a shared value: the number of tasks that use it, known without the graph.
 fn uses_are_out_degrees(stage: &Stage) -> Result<(), TestCaseError> {
     let whole = TaskGraph::whole(stage).unwrap();
@@ -73,6 +87,7 @@ fn counts_equal_the_graph_made_whole() {
             prop_assert!(petgraph::algo::toposort(whole.graph(), None).is_ok(), "a task graph has no circle");
             prop_assert_eq!(TaskGraph::whole(&fused).unwrap().len() as u64, estimate.fused, "fused tasks");
             windows_hold_each_task_once(&fused, estimate.fused)?;
+            bands_share_nothing(&fused)?;
             uses_are_out_degrees(&fused)?;
             for node in whole.graph().node_indices() {
                 let task = whole.graph()[node];

@@ -152,7 +152,11 @@ impl Sending<'_> {
         let large = (ERRAND_BYTES / bytes.max(1)).clamp(1, MOST_GROUPS);
         let errands = if stage.is_sharing() { FEW_ERRANDS } else { ERRANDS_A_SLOT };
         let fair = (groups / (self.place.slots().max(1) * errands)).max(1);
-        self.options.window.unwrap_or(large.min(fair)).max(1)
+        let auto = large.min(fair);
+        // What a border cuts is made on both sides of it: whole bands, as far as there are enough of them.
+        let whole = (auto / stage.band()).max(1) * stage.band();
+        let auto = if whole <= 2 * fair { whole } else { auto };
+        self.options.window.unwrap_or(auto).max(1)
     }
 
     /// What is known of the units below that a window reads.

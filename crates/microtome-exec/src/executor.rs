@@ -72,8 +72,7 @@ pub(crate) fn run(
         .build()
         .map_err(|e| RunError::Threads { threads, why: e.to_string() })?;
     let (first_group, groups) = (groups.start, groups.end.saturating_sub(groups.start));
-    // Windows of one group let what groups share be freed soon, and let the others run meanwhile.
-    let window = if stage.is_sharing() { 1 } else { options.window_groups(groups) };
+    let window = admission.window.unwrap_or_else(|| options.window_groups(groups));
     let setup = Setup {
         groups,
         window,

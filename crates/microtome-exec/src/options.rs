@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use microtome_graph::{GroupMemory, Stage};
+use microtome_graph::{Admission, GroupMemory, Stage};
 use microtome_io::{Durability, Io};
 
 use crate::{BadPlanes, Counters, OnError};
@@ -124,9 +124,10 @@ impl RunOptions {
         matches!(self.on_error, OnError::Quarantine { bad_planes: BadPlanes::Skip, .. })
     }
 
-    /// Windows that so many groups make: what a run reports as batches.
-    pub fn windows(&self, groups: u64) -> u64 {
-        groups.div_ceil(self.window_groups(groups))
+    /// Windows that so many groups make, admitted so: what a run reports as batches.
+    pub fn windows(&self, groups: u64, admission: Option<&Admission>) -> u64 {
+        let window = admission.and_then(|admission| admission.window);
+        groups.div_ceil(window.unwrap_or_else(|| self.window_groups(groups)))
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn lay_out(
     let memory = options.group_memory(&stage, &[]);
     let admit = |slots: u64| stage.admit(&memory, slots, options.memory, states(slots)).map(|a| (a, states(slots)));
     let (admission, fixed) = (1..=threads).rev().map(admit).find(Result::is_ok).unwrap_or_else(|| admit(1))?;
-    let window = options.window_groups(stage.groups().count());
+    let window = admission.window.unwrap_or_else(|| options.window_groups(stage.groups().count()));
     let spread = admission.spread.min(window.saturating_mul(admission.slots * RUNNING_AHEAD));
     Ok((stage, Admission { spread, ..admission }, fixed))
 }

@@ -19,6 +19,8 @@ use crate::stage::Stage;
 
 /// Groups looked at on an axis: at each end and in the middle.
 const LOOKED_AT: u64 = 8;
+/// Groups on an axis at most that are looked at for a border over which nothing is shared.
+const MOST_BORDERS: u64 = 64;
 
 impl Stage {
     /// Most bytes of shared values held at once, while at most `spread` groups are started and not all before them have
@@ -38,6 +40,29 @@ impl Stage {
             most = most.max(held + self.running(&layers, position, spread));
         }
         most.max(self.running(&layers, self.groups().count(), spread))
+    }
+
+    /// Groups in C order that one thread had best run one after the other: the fewest such that nothing is needed on both
+    /// sides of the border between two such bands, as far as the first borders tell. Threads that each run a band wait for
+    /// nobody. 1 if nothing is shared; all groups, if there is no such border.
+    pub fn band(&self) -> u64 {
+        let layers: Vec<Carried<'_>> =
+            self.ids().filter(|&id| self.get(id).shared).map(|id| Carried::new(self, id)).collect();
+        let counts = self.groups().counts();
+        let (mut band, mut inside) = (1, 1u64);
+        for axis in Axis::ALL.into_iter().rev() {
+            let count = counts[axis];
+            let are_borders = |period: &u64| layers.iter().all(|layer| layer.has_borders(axis, count, *period));
+            let period = (1..=count.min(MOST_BORDERS)).find(are_borders).unwrap_or(count);
+            // Where the last band of a row is a shorter one, bands of equal length would leave the borders in the next row.
+            let is_alone = inside.saturating_mul(count) == self.groups().count();
+            let period = if count.is_multiple_of(period) || is_alone { period } else { count };
+            if period > 1 {
+                band = period.saturating_mul(inside);
+            }
+            inside = inside.saturating_mul(count);
+        }
+        band
     }
 
     /// Bytes that only the `spread` groups before a position still need.
@@ -115,6 +140,12 @@ impl<'a> Carried<'a> {
     fn is_own(&self, axis: Axis, count: u64) -> bool {
         let last = (count - 1).min(3 * LOOKED_AT);
         (0..last).all(|n| self.need(axis, n).end <= self.need(axis, n + 1).start)
+    }
+
+    /// Whether groups on both sides of each `period`-th border on an axis need chunks of their own.
+    fn has_borders(&self, axis: Axis, count: u64, period: u64) -> bool {
+        let borders = (1..=LOOKED_AT).map(|n| n * period).take_while(|&at| at < count);
+        borders.into_iter().all(|at| self.need(axis, at - 1).end <= self.need(axis, at).start)
     }
 
     fn classes(&self, axis: Axis, next: u64) -> Classes {

@@ -18,6 +18,8 @@ use crate::stage::{Stage, StageLayer};
 const MOST_WALKED: u64 = 1 << 16;
 /// Groups may run ahead of the oldest that runs by so many times the number that run at once, if there is memory.
 const RUNNING_AHEAD: u64 = 4;
+/// Groups at most that are run one after the other because they share values.
+const LARGEST_BAND: u64 = 256;
 
 /// Memory of one group of write units, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct Admission {
     pub shared_bytes: u64,
     /// Groups that may be started while the oldest of them still runs.
     pub spread: u64,
+    /// Groups that a thread runs one after the other, where groups share values; else whoever runs them may choose.
+    pub window: Option<u64>,
     /// Bytes at most, in all: the slots, what is shared and what is fixed.
     pub projected_peak: u64,
 }
@@ -245,24 +249,22 @@ impl Stage {
     /// [`GraphError::Memory`] if not even one group fits, naming the smallest budget that works.
     pub fn admit(&self, memory: &GroupMemory, threads: u64, budget: u64, fixed: u64) -> Result<Admission, GraphError> {
         let groups = self.groups().count().max(1);
-        let fits = |slots: u64, (spread, shared_bytes): (u64, u64), width: u64| {
+        let fits = |slots: u64, (window, spread, shared_bytes): (Option<u64>, u64, u64), width: u64| {
             let group_bytes = memory.at_width(width);
             let projected_peak = fixed + shared_bytes + group_bytes.saturating_mul(slots);
-            let admission = Admission { slots, width, group_bytes, shared_bytes, spread, projected_peak };
+            let admission = Admission { slots, width, group_bytes, shared_bytes, spread, window, projected_peak };
             (projected_peak <= budget).then_some(admission)
         };
         let free = budget.saturating_sub(fixed);
         let most = (free / memory.at_width(1).max(1)).min(threads).min(groups).max(1);
-        let spreads = |slots: u64| {
-            if self.is_sharing() { vec![slots * RUNNING_AHEAD, slots * 2, slots] } else { vec![u64::MAX] }
-        };
+        let band = self.band();
         let found = (1..=most).rev().find_map(|slots| {
             // A thread that waits for others inside a task might take up another group's, which might wait for a value
             // that the first was making: groups that share run one thread each.
             let width = if self.is_sharing() && slots > 1 { 1 } else { (threads / slots).max(1) };
-            spreads(slots).into_iter().find_map(|spread| {
+            self.windows(slots, band).into_iter().find_map(|(window, spread)| {
                 let spread = spread.min(groups);
-                let shared = (spread, self.shared_peak(spread));
+                let shared = (window, spread, self.shared_peak(spread));
                 (1..=width).rev().find_map(|width| fits(slots, shared, width))
             })
         });
@@ -272,6 +274,18 @@ impl Stage {
             let smallest = format!("{}MiB", needed.div_ceil(1 << 20));
             GraphError::Memory { what: self.heaviest(), needed, budget, smallest }
         })
+    }
+
+    /// Groups to a window, and how many may be started while the oldest runs: what is best first. Where groups share values, a
+    /// thread for each band of groups waits for no other; windows of one group let values be freed soonest, and all threads
+    /// work where bands are fewer than threads.
+    fn windows(&self, slots: u64, band: u64) -> Vec<(Option<u64>, u64)> {
+        if !self.is_sharing() {
+            return vec![(None, u64::MAX)];
+        }
+        let are_many = band <= LARGEST_BAND && self.groups().count() / band >= slots;
+        let bands = [2, 1].into_iter().filter(|_| are_many).map(|ahead| (Some(band), slots * band * ahead));
+        bands.chain([RUNNING_AHEAD, 2, 1].map(|ahead| (Some(1), slots * ahead))).collect()
     }
 
     /// The layer whose chunks are largest, for messages.

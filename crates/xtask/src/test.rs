@@ -86,6 +86,8 @@ fn set_environment(project: &Project, skips: &Skips, command: &mut Command) -> R
     command.env("MICROTOME_PYTHON_OLD_DASK", venv::old_dask(project).python());
     command.env("MICROTOME_PYTHON_DASK_2025", venv::dask_2025(project).python());
     command.env(skips::VARIABLE, skips.path());
+    // Tests leave what the user's programs remember as it is.
+    command.env("XDG_CACHE_HOME", project.target.join("test-cache"));
     let corpus = corpus::find(project)?;
     match &corpus {
         Some(path) => command.env(corpus::VARIABLE, path),

@@ -37,7 +37,7 @@ pub(crate) fn plan(
     }
     let units = things(estimate.units, "write unit");
     let groups = things(estimate.groups, "group");
-    let windows = things(options.windows(estimate.groups), "window");
+    let windows = things(options.windows(estimate.groups, admission), "window");
     line("writes", format!("{} of pixels in {units}; {groups} in {windows}", bytes(estimate.bytes_written)));
     if let Some(admission) = admission {
         line("memory", memory(admission, options));

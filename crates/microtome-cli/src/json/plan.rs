@@ -166,7 +166,7 @@ impl PlanJson {
             tasks: estimate.into(),
             units: estimate.units,
             groups: estimate.groups,
-            windows: options.windows(estimate.groups),
+            windows: options.windows(estimate.groups, admitted),
             bytes_read: estimate.bytes_read,
             bytes_written: estimate.bytes_written,
             intermediate_bytes: estimate.intermediate_bytes,
