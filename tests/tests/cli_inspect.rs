@@ -122,3 +122,65 @@ fn flags_may_stand_in_the_environment() {
     let found: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(found["scenes"][0]["chunks"]["count"], 6);
 }
+
+/// What `inspect` says of the first scene beside what a Python reader found in the same document.
+fn check_taken(scene: &Value, found: &Value) {
+    let planes = scene["planes"].as_array().unwrap();
+    let expected = found["planes"].as_array().unwrap();
+    assert_eq!(planes.len(), expected.len());
+    for (plane, expected) in planes.iter().zip(expected) {
+        assert_eq!(json!([plane["t"], plane["c"], plane["z"]]), expected["index"]);
+        let close = |is: &Value, expected: &Value| match (is.as_f64(), expected.as_f64()) {
+            (Some(is), Some(expected)) => (is - expected).abs() <= 1e-9 * expected.abs(),
+            (is, expected) => is == expected,
+        };
+        assert!(close(&plane["delta_t"], &expected["delta_t"]), "{plane} is not {expected}");
+        assert!(close(&plane["exposure"], &expected["exposure"]), "{plane} is not {expected}");
+        for (n, axis) in ["x", "y", "z"].into_iter().enumerate() {
+            assert!(close(&plane["stage"][axis], &expected["stage"][n]), "{axis}: {plane} is not {expected}");
+        }
+    }
+    for (name, theirs) in [("name", "Model"), ("immersion", "Immersion")] {
+        assert_eq!(scene["objective"][name], found["objective"][theirs]);
+    }
+    let number = |value: &Value| value.as_str().map(|text| text.parse::<f64>().unwrap());
+    assert_eq!(scene["objective"]["magnification"].as_f64(), number(&found["objective"]["NominalMagnification"]));
+    assert_eq!(scene["objective"]["numerical_aperture"].as_f64(), number(&found["objective"]["LensNA"]));
+}
+
+#[test]
+fn when_where_and_through_what_planes_were_taken_is_as_others_read_it() {
+    let Some(bench) = Bench::new() else { return };
+    let Some(found) = bench.python("taken.py", &["write", "taken.ome.tif"]) else { return };
+    let said = bench.json("inspect taken.ome.tif --planes");
+    let scene = &said["scenes"][0];
+    check_taken(scene, &found);
+    assert_eq!(scene["planes"][5]["delta_t"], json!(7.5005));
+    assert_eq!(scene["stage"], json!({"x": -10.5, "y": 2.0, "z": null, "unit": "micrometer"}));
+    assert!(scene["objective"].is_null());
+    assert_eq!(bench.json("inspect taken.ome.tif")["scenes"][0].get("planes"), None);
+    let text = bench.text("inspect taken.ome.tif --planes");
+    assert!(text.contains("stage     Y 2 · X -10.5 µm"), "{text}");
+    assert!(text.contains("t=1 c=0 z=2: 7.5005 s, 0.25 s, stage Y 2 · X -5.5 µm"), "{text}");
+    let nothing = bench.text("inspect fixtures/plain.tif --planes");
+    assert!(nothing.contains("nothing is said of when and where"), "{nothing}");
+}
+
+#[test]
+fn the_objective_of_a_real_microscope_is_told() {
+    let Some(bench) = Bench::new() else { return };
+    let Some(corpus) = std::env::var_os("MICROTOME_CORPUS").map(std::path::PathBuf::from) else {
+        return cli::skip(
+            "the objective of a real microscope",
+            "MICROTOME_CORPUS is not set; `cargo xtask test` sets it",
+        );
+    };
+    let path = corpus.join("ometiff/s_1_t_1_c_1_z_1.ome.tiff");
+    let path = path.to_str().unwrap();
+    let Some(found) = bench.python("taken.py", &["read", path]) else { return };
+    assert_eq!(found["objective"]["Model"], "Plan-Apochromat 20x/0.8 M27");
+    let said = bench.json(&format!("inspect {path} --planes"));
+    check_taken(&said["scenes"][0], &found);
+    let text = bench.text(&format!("inspect {path}"));
+    assert!(text.contains("objective Plan-Apochromat 20x/0.8 M27, 20×, NA 0.8, air"), "{text}");
+}

@@ -309,6 +309,8 @@ impl Planned {
             time_increment: None,
             well: None,
             position: Position::default(),
+            objective: None,
+            stage: None,
             levels: vec![LevelInfo { shape: array.shape, downsample: [1.0; 6], origin: [0.0; 6], storage }],
             page_order: [Axis::Z, Axis::C, Axis::T],
             palette: Vec::new(),

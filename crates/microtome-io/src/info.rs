@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use microtome_array::{ArraySpec, Axis, PixelType, Shape};
 use serde::{Deserialize, Serialize};
 
+use crate::{Objective, StagePosition};
+
 /// What a path opens: one or more scenes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImageInfo {
@@ -65,6 +67,12 @@ pub struct SceneInfo {
     /// Where the image lies in its space and time.
     #[serde(default)]
     pub position: Position,
+    /// The objective that it was taken through, if the file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
+    /// Where the stage was when the first plane was taken, if the file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StagePosition>,
     /// Levels of resolution, full first; at least one.
     pub levels: Vec<LevelInfo>,
     /// Order in which planes follow each other in the file, fastest first, a permutation of T, C, Z.

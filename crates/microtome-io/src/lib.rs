@@ -6,6 +6,7 @@
 //! *Invariant:* a description is made from headers alone; nothing here decodes a pixel, and nothing here decides what
 //! a chunk of computation is.
 
+mod acquisition;
 pub mod beside;
 pub mod contract;
 mod device;
@@ -25,6 +26,7 @@ mod threads;
 mod verification;
 mod zstd_memory;
 
+pub use acquisition::{Objective, PlaneTaken, StagePosition};
 pub use device::device;
 pub use error::{ReadError, WriteError};
 pub use info::{

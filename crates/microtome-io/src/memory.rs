@@ -49,6 +49,8 @@ pub(crate) fn memory_info(spec: ArraySpec, name: &str, format: &str) -> ImageInf
         time_increment: None,
         well: None,
         position: crate::Position::default(),
+        objective: None,
+        stage: None,
         levels: vec![level],
         page_order: [Axis::Z, Axis::C, Axis::T],
         palette: Vec::new(),

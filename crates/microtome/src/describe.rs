@@ -54,6 +54,8 @@ pub fn describe(array: &LazyArray) -> Option<SceneInfo> {
         time_increment: scene.time_increment.clone().filter(|_| keeps(Axis::T)),
         well: scene.well.clone(),
         position: position(array, scene, level),
+        objective: scene.objective.clone(),
+        stage: scene.stage.clone(),
         levels: vec![LevelInfo { shape, downsample: [1.0; 6], origin: [0.0; 6], storage }],
         page_order: scene.page_order,
         palette: Vec::new(), // what is computed of indices is no index

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use microtome_array::{ChunkDims, Region};
 use microtome_graph::{GraphError, LazyArray, Selection};
-use microtome_io::{ImageInfo, Limits, Place, ReadError, Reader, SceneInfo};
+use microtome_io::{ImageInfo, Limits, Place, PlaneTaken, ReadError, Reader, SceneInfo, ome};
 
 /// An opened image: its description; pixels are read when an array of it is computed.
 ///
@@ -86,6 +86,35 @@ impl Scene {
     /// The description.
     pub fn info(&self) -> &SceneInfo {
         &self.reader.info().scenes[self.at.scene]
+    }
+
+    /// When and where its planes were taken, as far as its OME-XML says so, in the order of the document. Read anew each time:
+    /// O(document).
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`] if the document is broken or over a limit, as one that did not serve for opening may be.
+    ///
+    /// # Examples
+    /// ```
+    /// use microtome::Image;
+    /// # let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    /// let image = Image::open(fixtures.join("plain.tif"))?;
+    /// assert!(image.scene(0)?.planes_taken()?.is_empty(), "a TIFF without OME-XML says nothing of it");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn planes_taken(&self) -> Result<Vec<PlaneTaken>, ReadError> {
+        let info = self.reader.info();
+        let Some(xml) = &info.ome_xml else { return Ok(Vec::new()) };
+        let (limits, scene) = (Limits::default(), self.info());
+        let broken = |why: ome::OmeError| ReadError::Corrupt {
+            path: info.path.clone(),
+            what: "the OME-XML".to_owned(),
+            location: format!("scene {}", scene.index),
+            why: why.to_string(),
+        };
+        let images = ome::parse(xml, &limits).map_err(broken)?.images;
+        let named = images.iter().position(|image| !image.id.is_empty() && image.id == scene.id);
+        ome::planes(xml, named.unwrap_or(scene.index), &limits).map_err(broken)
     }
 
     /// Scene and level.

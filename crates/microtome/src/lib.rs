@@ -75,10 +75,10 @@ pub use microtome_handler::{
     LocalHandler, TaskError, TaskErrorKind, function, init, zip,
 };
 pub use microtome_io::{
-    Channel, Difference, Durability, HowDifferent, ImageInfo, Io, LevelInfo, Limits, MemoryReader, MemorySink, Output,
-    PartDifference, PixelSize, Place, Position, Quantity, ReadContext, ReadCount, ReadError, Reader, SceneInfo,
-    SceneKind, ShownRange, Sink, SourceSpec, Standing, StorageInfo, StorageKind, SyntheticReader, Verification, Well,
-    WriteError, read_region,
+    Channel, Difference, Durability, HowDifferent, ImageInfo, Io, LevelInfo, Limits, MemoryReader, MemorySink,
+    Objective, Output, PartDifference, PixelSize, Place, PlaneTaken, Position, Quantity, ReadContext, ReadCount,
+    ReadError, Reader, SceneInfo, SceneKind, ShownRange, Sink, SourceSpec, StagePosition, Standing, StorageInfo,
+    StorageKind, SyntheticReader, Verification, Well, WriteError, read_region,
 };
 pub use microtome_ops::{
     self as ops, Cast, Crop, Downsample, Ends, Factors, Gaussian, Histogram, Op, OpError, Percentiles, Project,

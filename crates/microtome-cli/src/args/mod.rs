@@ -101,6 +101,9 @@ pub(crate) struct InspectArgs {
     /// Print the OME-XML as it stands in the file (with --json: as field `ome_xml`)
     #[arg(long, env = "MICROTOME_OME_XML", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) ome_xml: bool,
+    /// Tell when and where each plane was taken, as far as the OME-XML says so (with --json: as field `planes` of scenes)
+    #[arg(long, env = "MICROTOME_PLANES", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) planes: bool,
 }
 
 /// Tell what convert or project would do, without doing it: tasks, bytes and memory of each layer, or why it is refused

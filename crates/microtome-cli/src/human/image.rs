@@ -3,14 +3,19 @@
 use std::fmt::Write as _;
 
 use microtome::{
-    Axis, ChunkDims, Estimate, ImageInfo, LazyArray, PixelSize, SceneInfo, SceneKind, StorageInfo, StorageKind,
+    Axis, ChunkDims, Estimate, ImageInfo, LazyArray, Objective, PixelSize, PlaneTaken, SceneInfo, SceneKind,
+    StagePosition, StorageInfo, StorageKind,
 };
 
 use super::number::{bytes, count, decimal, things};
 use super::shape::{chunk_axes, lettered, trailing};
 
-/// An image with those of its scenes that were asked for, each with its chunks.
-pub(crate) fn image(info: &ImageInfo, scenes: &[(&SceneInfo, ChunkDims, LazyArray)]) -> String {
+/// An image with those of its scenes that were asked for, each with its chunks, and with its planes where `planes` has some.
+pub(crate) fn image(
+    info: &ImageInfo,
+    scenes: &[(&SceneInfo, ChunkDims, LazyArray)],
+    planes: &[Vec<PlaneTaken>],
+) -> String {
     let mut out = format!("{}\n", info.path.display());
     let mut line = |name: &str, text: String| push(&mut out, "  ", name, &text);
     line("format", format!("{}, {}{}", info.format, bytes(info.bytes), files(info)));
@@ -20,9 +25,12 @@ pub(crate) fn image(info: &ImageInfo, scenes: &[(&SceneInfo, ChunkDims, LazyArra
     for warning in &info.warnings {
         line("warning", warning.clone());
     }
-    for (scene, dims, array) in scenes {
+    for (n, (scene, dims, array)) in scenes.iter().enumerate() {
         out.push('\n');
         describe_scene(&mut out, scene, dims, array);
+        if let Some(planes) = planes.get(n) {
+            out.push_str(&planes_words(planes));
+        }
     }
     out
 }
@@ -54,6 +62,12 @@ fn describe_scene(out: &mut String, scene: &SceneInfo, dims: &ChunkDims, array: 
     }
     if let Some(position) = position(scene) {
         line("position", position);
+    }
+    if let Some(objective) = &scene.objective {
+        line("objective", objective_words(objective));
+    }
+    if let Some(stage) = &scene.stage {
+        line("stage", stage_words(stage));
     }
     if let Some(time) = &scene.time_increment {
         line("time", format!("{} {} between frames", decimal(time.value), symbol(&time.unit)));
@@ -119,6 +133,36 @@ fn position(scene: &SceneInfo) -> Option<String> {
     let time = (at.t != 0.0).then(|| format!("T {} {unit}", decimal(at.t)));
     let parts: Vec<String> = time.into_iter().chain(space).collect();
     (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+fn objective_words(objective: &Objective) -> String {
+    let magnification = objective.magnification.map(|times| format!("{}×", decimal(times)));
+    let aperture = objective.numerical_aperture.map(|aperture| format!("NA {}", decimal(aperture)));
+    let words = [Some(objective.name.clone()), magnification, aperture, Some(objective.immersion.to_lowercase())];
+    let told: Vec<String> = words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    if told.is_empty() { "(nothing is said of it)".to_owned() } else { told.join(", ") }
+}
+
+fn stage_words(stage: &StagePosition) -> String {
+    let axes = [(Axis::Z, stage.z), (Axis::Y, stage.y), (Axis::X, stage.x)];
+    let known: Vec<String> = axes.iter().filter_map(|(axis, at)| Some(format!("{axis} {}", decimal((*at)?)))).collect();
+    format!("{} {}", known.join(" · "), stage.unit.as_deref().map_or("(the stage's unit)", symbol))
+}
+
+/// When and where planes were taken: a line each, with what is known of any.
+fn planes_words(planes: &[PlaneTaken]) -> String {
+    if planes.is_empty() {
+        return "\n    planes    nothing is said of when and where they were taken\n".to_owned();
+    }
+    let mut out = "\n    planes taken, at so many seconds, exposed for so many\n".to_owned();
+    for plane in planes {
+        let seconds =
+            |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{} s", decimal(value)));
+        let stage = plane.stage.as_ref().map(|stage| format!(", stage {}", stage_words(stage))).unwrap_or_default();
+        let (when, long) = (seconds(plane.delta_t), seconds(plane.exposure));
+        let _ = writeln!(out, "    t={} c={} z={}: {when}, {long}{stage}", plane.t, plane.c, plane.z);
+    }
+    out
 }
 
 /// The usual symbol of a unit, or its name.

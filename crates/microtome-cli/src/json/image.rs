@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use microtome::{
-    Channel, ChunkDims, Estimate, ImageInfo, LazyArray, LevelInfo, PixelSize, Position, Quantity, SceneInfo, SceneKind,
-    Shape, ShownRange, StorageInfo, StorageKind, Well,
+    Channel, ChunkDims, Estimate, ImageInfo, LazyArray, LevelInfo, Objective, PixelSize, PlaneTaken, Position,
+    Quantity, SceneInfo, SceneKind, Shape, ShownRange, StagePosition, StorageInfo, StorageKind, Well,
 };
 use serde::Serialize;
 
@@ -49,6 +49,13 @@ pub(crate) struct SceneJson {
     position: Option<Position>,
     /// The place on a plate, or null.
     well: Option<Well>,
+    /// Null where the file says nothing.
+    objective: Option<Objective>,
+    /// Where the stage was at the first plane; null where the file says nothing.
+    stage: Option<StagePosition>,
+    /// Present if they were asked for: those of which the file says something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planes: Option<Vec<PlaneTaken>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     palette: Vec<[u16; 3]>,
     levels: Vec<LevelJson>,
@@ -164,6 +171,9 @@ impl SceneJson {
             time_increment: scene.time_increment.clone(),
             position: Some(scene.position).filter(|position| !position.is_origin()),
             well: scene.well.clone(),
+            objective: scene.objective.clone(),
+            stage: scene.stage.clone(),
+            planes: None,
             palette: scene.palette.clone(),
             levels: scene.levels.iter().map(level).collect(),
             storage: StorageJson::new(&scene.levels[0].storage, extents),
@@ -175,6 +185,13 @@ impl SceneJson {
             tasks: (&array.estimate()).into(),
             bytes: shape.bytes(scene.dtype),
         }
+    }
+}
+
+impl SceneJson {
+    /// The same with when and where its planes were taken.
+    pub(crate) fn with_planes(self, planes: Vec<PlaneTaken>) -> SceneJson {
+        SceneJson { planes: Some(planes), ..self }
     }
 }
 

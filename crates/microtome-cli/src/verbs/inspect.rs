@@ -27,9 +27,16 @@ fn inspect(path: &Path, args: &InspectArgs, everywhere: &Everywhere) -> Result<A
         let array = scene.array(&dims)?;
         counted.push((scene.info(), dims, array));
     }
-    let json = counted.iter().map(|(scene, dims, array)| SceneJson::new(scene, dims, array)).collect();
+    let mut json: Vec<_> = counted.iter().map(|(scene, dims, array)| SceneJson::new(scene, dims, array)).collect();
+    let mut planes = Vec::new();
+    if args.planes {
+        for scene in &scenes {
+            planes.push(scene.planes_taken()?);
+        }
+        json = json.into_iter().zip(planes.clone()).map(|(json, planes)| json.with_planes(planes)).collect();
+    }
     let text = match (args.ome_xml, &info.ome_xml) {
-        (false, _) => human::image(info, &counted),
+        (false, _) => human::image(info, &counted, &planes),
         (true, Some(xml)) => xml.clone(),
         (true, None) => format!("{} has no OME-XML", path.display()),
     };

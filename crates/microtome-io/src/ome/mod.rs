@@ -9,6 +9,7 @@ mod beside;
 mod model;
 mod parse;
 mod places;
+mod taken;
 mod unit;
 mod write;
 
@@ -16,5 +17,6 @@ pub use beside::beside;
 pub use model::{BinaryOnly, FileRef, Ome, OmeChannel, OmeError, OmeImage, TiffData};
 pub use parse::parse;
 pub use places::held_well;
+pub use taken::planes;
 pub use unit::{Unit, length_symbol, length_unit, time_symbol, time_unit};
 pub use write::{OmeMeta, held_text, keeps_original, original, type_name, write, write_images};

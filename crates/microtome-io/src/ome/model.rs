@@ -2,7 +2,7 @@
 
 use microtome_array::{Axis, PixelType};
 
-use crate::{PixelSize, Position, Quantity, Well};
+use crate::{Objective, PixelSize, Position, Quantity, StagePosition, Well};
 
 /// An OME-XML document.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,6 +58,10 @@ pub struct OmeImage {
     pub well: Option<Well>,
     /// Where it lies, if one of our documents says so.
     pub position: Position,
+    /// The objective that it was taken through, if it names one.
+    pub objective: Option<Objective>,
+    /// Where the stage was: as the image says, or its first plane.
+    pub stage: Option<StagePosition>,
     /// The channels in document order.
     pub channels: Vec<OmeChannel>,
     /// Which plane lies where.
@@ -76,6 +80,8 @@ impl Default for OmeImage {
             time_increment: None,
             well: None,
             position: Position::default(),
+            objective: None,
+            stage: None,
             channels: Vec::new(),
             tiff_data: Vec::new(),
         }

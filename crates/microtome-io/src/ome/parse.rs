@@ -8,6 +8,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::model::{BinaryOnly, FileRef, Ome, OmeChannel, OmeError, OmeImage, TiffData};
 use super::places::Places;
+use super::taken::Taken;
 use super::unit::{Unit, length_unit, time_unit};
 use crate::{Limits, PixelSize, Quantity};
 
@@ -60,11 +61,11 @@ pub fn parse(xml: &str, limits: &Limits) -> Result<Ome, OmeError> {
     walk.finish()
 }
 
-fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), OmeError> {
+pub(super) fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), OmeError> {
     if found > limit { Err(OmeError::OverLimit { what, found, limit }) } else { Ok(()) }
 }
 
-fn broken(at: u64, why: &str) -> OmeError {
+pub(super) fn broken(at: u64, why: &str) -> OmeError {
     OmeError::Xml { at, why: why.to_owned() }
 }
 
@@ -83,6 +84,7 @@ struct Walk {
     /// Channel names of schemas before 2008, which have them apart from the pixels.
     logical_channels: Vec<OmeChannel>,
     places: Places,
+    taken: Taken,
 }
 
 impl Walk {
@@ -123,7 +125,11 @@ impl Walk {
                     self.places.refer(self.ome.images.len(), id);
                 }
             }
-            name => self.places.enter(name, || Attributes::of(element))?,
+            name => {
+                if !self.taken.enter(name, self.ome.images.len(), || Attributes::of(element))? {
+                    self.places.enter(name, || Attributes::of(element))?;
+                }
+            }
         }
         Ok(())
     }
@@ -211,6 +217,7 @@ impl Walk {
 
     fn finish(mut self) -> Result<Ome, OmeError> {
         self.places.give(&mut self.ome.images);
+        self.taken.give(&mut self.ome.images);
         let useful = !self.ome.images.is_empty() || self.ome.binary_only.is_some();
         if self.is_ome && useful { Ok(self.ome) } else { Err(OmeError::NotOme) }
     }
@@ -220,7 +227,7 @@ impl Walk {
 pub(super) struct Attributes(Vec<(String, String)>);
 
 impl Attributes {
-    fn of(element: &BytesStart<'_>) -> Result<Attributes, String> {
+    pub(super) fn of(element: &BytesStart<'_>) -> Result<Attributes, String> {
         let mut all = Vec::new();
         for attribute in element.attributes().with_checks(false) {
             let attribute = attribute.map_err(|e| e.to_string())?;
@@ -236,8 +243,12 @@ impl Attributes {
         Some(self.0.swap_remove(index).1)
     }
 
-    fn number(&mut self, name: &str) -> Option<f64> {
-        self.take(name)?.trim().parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0)
+    pub(super) fn number(&mut self, name: &str) -> Option<f64> {
+        self.signed(name).filter(|&value| value > 0.0)
+    }
+
+    pub(super) fn signed(&mut self, name: &str) -> Option<f64> {
+        self.take(name)?.trim().parse().ok().filter(|value: &f64| value.is_finite())
     }
 
     pub(super) fn integer(&mut self, name: &str) -> Option<u64> {

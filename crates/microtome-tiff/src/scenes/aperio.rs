@@ -2,7 +2,7 @@
 
 use super::Draft;
 use super::fit::micrometers;
-use super::slide::{Slide, picture};
+use super::slide::{Slide, magnifying, picture};
 use crate::page::Layout;
 use crate::set::Set;
 
@@ -34,6 +34,7 @@ pub(super) fn arrange(set: &mut Set, text: &str) -> Option<Vec<Draft>> {
     draft.pixel_size = micrometers([None, size, size]);
     if let Some(magnification) = setting(text, "AppMag") {
         set.told.push(format!("the magnification of the objective ({magnification})"));
+        draft.objective = magnifying(magnification.parse().ok());
     }
     Some(std::iter::once(draft).chain(pictures).collect())
 }

@@ -2,7 +2,7 @@
 
 use super::Draft;
 use super::fit::micrometers;
-use super::slide::{Slide, picture};
+use super::slide::{Slide, magnifying, picture};
 use crate::set::Set;
 
 pub(super) fn arrange(set: &mut Set) -> Option<Vec<Draft>> {
@@ -31,6 +31,7 @@ pub(super) fn arrange(set: &mut Set) -> Option<Vec<Draft>> {
     draft.pixel_size = pixel_size(set);
     if let Some(lens) = lens(0).filter(|lens| *lens > 0.0) {
         set.told.push(format!("the magnification of the objective ({lens})"));
+        draft.objective = magnifying(Some(f64::from(lens)));
     }
     Some(std::iter::once(draft).chain(pictures).collect())
 }

@@ -21,7 +21,7 @@ mod zeiss;
 mod zeiss_strips;
 
 use microtome_array::{Axis, PixelType};
-use microtome_io::{Channel, PixelSize, Position, Quantity, ReadError, Well};
+use microtome_io::{Channel, Objective, PixelSize, Position, Quantity, ReadError, StagePosition, Well};
 
 use crate::set::{PlaneRef, Set};
 
@@ -37,6 +37,8 @@ pub(crate) struct Draft {
     pub(crate) time_increment: Option<Quantity>,
     pub(crate) well: Option<Well>,
     pub(crate) position: Position,
+    pub(crate) objective: Option<Objective>,
+    pub(crate) stage: Option<StagePosition>,
     pub(crate) page_order: [Axis; 3],
     /// Number of planes along T, C, Z.
     pub(crate) size: [u64; 3],
@@ -61,6 +63,8 @@ impl Draft {
             time_increment: None,
             well: None,
             position: Position::default(),
+            objective: None,
+            stage: None,
             page_order: [Axis::Z, Axis::C, Axis::T],
             size,
             planes,

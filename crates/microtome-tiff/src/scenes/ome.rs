@@ -79,6 +79,8 @@ fn draft(set: &mut Set, _ome: &Ome, image: &OmeImage, files: &[crate::scenes::om
     draft.time_increment.clone_from(&image.time_increment);
     draft.well.clone_from(&image.well);
     draft.position = image.position;
+    draft.objective.clone_from(&image.objective);
+    draft.stage.clone_from(&image.stage);
     draft.page_order = image.order;
     draft.fallback = build::fallback([height, width], image.dtype);
     Some(draft)

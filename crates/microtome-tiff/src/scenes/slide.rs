@@ -1,5 +1,7 @@
 //! Slides of scanners: a pyramid whose levels are pages of the chain, with planes of focus along Z, and pictures beside it.
 
+use microtome_io::Objective;
+
 use super::build::can_be_level;
 use super::{Draft, pages};
 use crate::page::Layout;
@@ -51,6 +53,12 @@ impl Slide {
         }
         Some(draft)
     }
+}
+
+/// The objective of a slide, of which a file says how many times it magnifies.
+pub(super) fn magnifying(magnification: Option<f64>) -> Option<Objective> {
+    let magnification = Some(magnification.filter(|times| times.is_finite() && *times > 0.0)?);
+    Some(Objective { magnification, ..Objective::default() })
 }
 
 /// A picture beside the slide: one page, one scene.

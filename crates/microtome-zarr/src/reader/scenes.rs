@@ -284,6 +284,8 @@ fn describe(id: &str, name: &str, levels: &[Level]) -> SceneInfo {
         time_increment: None,
         well: None,
         position: Position::default(),
+        objective: None,
+        stage: None,
         levels: levels.iter().map(|level| level_info(first, level)).collect(),
         page_order: page_order(first),
         palette: Vec::new(),
