@@ -22,6 +22,7 @@ import sys
 import time
 import zlib
 
+import record
 import run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -177,9 +178,9 @@ def make_many(folder):
 
 
 class Cluster:
-    """A scheduler and two workers of one thread, of a Python."""
+    """A scheduler and workers of one thread, of a Python."""
 
-    def __init__(self, python, scratch):
+    def __init__(self, python, scratch, workers=2):
         self.file = os.path.join(scratch, f"scheduler-{zlib.crc32(python.encode()):08x}.json")
         if os.path.exists(self.file):
             os.remove(self.file)
@@ -195,7 +196,7 @@ class Cluster:
             self.address = json.load(file)["address"]
         worker = [python, "-m", "distributed.cli.dask_worker", self.address, "--nthreads", "1", "--no-nanny"]
         worker += ["--no-dashboard", "--memory-limit", "4GB", "--local-directory", scratch]
-        self.processes += [subprocess.Popen(worker, **how) for _ in range(2)]
+        self.processes += [subprocess.Popen(worker, **how) for _ in range(workers)]
         time.sleep(4)
 
     def memory(self):
@@ -268,6 +269,7 @@ def turns(options, clusters, workload):
             else:
                 rows[name].append(took)
     middle = lambda name, key: statistics.median(each[key] for each in rows[name])  # noqa: E731
+    kept = []
     for name in names:
         print(
             f"| {workload} | {name} | {middle(name, 'inner'):.2f} | {middle(name, 'inner') / middle('microtome', 'inner'):.1f} "
@@ -275,6 +277,10 @@ def turns(options, clusters, workload):
             f"| {pixels[name]} | {len(rows[name])} |",
             flush=True,
         )
+        figures = {"s": round(middle(name, "inner"), 3), "process_s": round(middle(name, "wall"), 3)}
+        memory = {f"{key}_mb": round(middle(name, key) / 1e6, 1) for key in ("peak", "scheduler")}
+        kept.append({"workload": workload, "program": name, **figures, **memory, "runs": len(rows[name]), "seen": str(pixels[name])})
+    record.keep("cluster", kept, options.microtome, options.seed)
 
 
 def main():

@@ -23,6 +23,8 @@ import sys
 import time
 import zlib
 
+import record
+
 SHAPE = (8, 2048, 2048)
 CODECS = {"raw": None, "lzw": "lzw", "deflate": "adobe_deflate", "zstd": "zstd", "jpeg": "jpeg"}
 LAYOUTS = {"strips": {"rowsperstrip": 64}, "tiles": {"tile": (256, 256)}}
@@ -161,6 +163,8 @@ def run(options, variant):
         f"| {middle['libtiff'] / ours:.2f} | {same} |",
         flush=True,
     )
+    ours_each = [{"variant": variant, "program": name, "cpu_s": round(middle[name], 4), "runs": options.runs} for name in PROGRAMS]
+    record.keep("decode", [{**row, "pixels": same} for row in ours_each], options.microtome, key="variant")
 
 
 def main():
@@ -168,7 +172,7 @@ def main():
     options.add_argument("--data", required=True, help="a folder that the files are made in")
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--only", default="*", help="variants, with * and commas")
-    options.add_argument("--microtome", help="not used: a library is measured")
+    options.add_argument("--microtome", required=True, help="the release binary, for its version: a library is measured")
     options.add_argument("--reading", required=True, help="the benchmark `reading`")
     options = options.parse_args()
     folder = os.path.join(options.data, "decode")

@@ -14,6 +14,8 @@ import statistics
 import subprocess
 import tempfile
 
+import record
+
 KINDS = {
     "project raw": "project stack.ome.tiff {out}.ome.tif --axis z --levels 1 --compression none",
     "project raw, mean over t": "project stack.ome.tiff {out}.ome.zarr --axis t --method mean --levels 1",
@@ -62,7 +64,6 @@ def main():
     options.add_argument("--microtome", required=True, help="the release binary")
     options.add_argument("--runs", type=int, default=50)
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--out", help="a file for the results as JSON")
     options = options.parse_args()
     turns = [(kind, part) for part in PARTS for kind in KINDS]
     random.Random(options.seed).shuffle(turns)
@@ -80,9 +81,8 @@ def main():
                 flush=True,
             )
     summary(rows)
-    if options.out:
-        with open(options.out, "w") as file:
-            json.dump(rows, file, indent=1)
+    if len(rows) == len(KINDS) * len(PARTS):
+        record.keep("forecast", rows, options.microtome, key="kind")
 
 
 def summary(rows):

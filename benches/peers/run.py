@@ -17,6 +17,8 @@ import threading
 import time
 import zlib
 
+import record
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIBRARIES = ["dask and tifffile", "bioio", "aicsimageio"]
 OURS = ["microtome", "microtome, no sync"]
@@ -254,7 +256,8 @@ def available(options, name):
 
 
 def table(workload, rows, seen):
-    """Markdown rows; a workload that decodes and encodes has both as its limit."""
+    """Prints Markdown rows and gives them as they are kept; a workload that decodes and encodes has both as its limit."""
+    kept = []
     middle = {name: {key: statistics.median(each[key] for each in took) for key in ("inner", "wall", "cpu", "peak")} for name, took in rows.items()}
     limit = sum(of["inner"] for name, of in middle.items() if name.startswith("limit: "))
     for name, of in middle.items():
@@ -264,6 +267,12 @@ def table(workload, rows, seen):
             f"| {of['peak'] / 1e6:.0f} | {seen[name] if seen[name] is not None else ''} | {len(rows[name])} |",
             flush=True,
         )
+        kept.append({
+            "workload": workload, "program": name, "s": round(of["inner"], 4), "process_s": round(of["wall"], 4),
+            "cpu_s": round(of["cpu"], 3), "peak_mb": round(of["peak"] / 1e6, 1), "runs": len(rows[name]),
+            "seen": seen[name] if seen[name] is None else str(seen[name]),
+        })
+    return kept
 
 
 def main():
@@ -286,7 +295,7 @@ def main():
     for workload in WORKLOADS:
         there = os.path.exists(os.path.join(options.data, WORKLOADS[workload][0]))
         if there and any(fnmatch.fnmatch(workload, pattern) for pattern in options.only.split(",")):
-            table(workload, *run(options, workload))
+            record.keep("peers", table(workload, *run(options, workload)), options.microtome, options.seed)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,66 @@ use crate::process::{output, run as run_command};
 use crate::project::Project;
 use crate::{Outcome, venv};
 
-/// Runs the benchmarks; `args` go to `cargo bench`, or after `peers` to `benches/peers/run.py`, after `peers-decode` to
-/// `decode.py` beside it, after `peers-cluster` to `cluster.py`.
+/// A comparison: its name after `bench`, its script of `benches/peers`, and what that needs beside data and our binary.
+const SCRIPTS: &[(&str, &str, &[Needs])] = &[
+    ("peers", "run.py", &[Needs::Bench("reading"), Needs::Seed, Needs::Reencode]),
+    ("peers-decode", "decode.py", &[Needs::Bench("reading")]),
+    ("peers-cluster", "cluster.py", &[Needs::Seed]),
+    ("forecast", "forecast.py", &[]),
+    ("scale", "scale.py", &[Needs::Bench("scheduling")]),
+];
+
+/// What a script is given.
+enum Needs {
+    /// One of our benchmarks, by its name.
+    Bench(&'static str),
+    /// The Python that has aicsimageio.
+    Seed,
+    /// `zarrs_reencode`, if it is there.
+    Reencode,
+}
+
+/// Runs the benchmarks; `args` go to `cargo bench`, or after the name of a script of `benches/peers` to that. `report` writes
+/// the tables and plots of docs/performance.md from what scripts have kept.
 pub(crate) fn run(project: &Project, args: &[String]) -> Outcome {
-    match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        Some(("peers", args)) => return beside_peers(project, args),
-        Some(("peers-decode", args)) => return decoding_beside_peers(project, args),
-        Some(("peers-cluster", args)) => return beside_peers_on_a_cluster(project, args),
-        _ => {}
+    if let Some((first, rest)) = args.split_first() {
+        if first == "report" {
+            let mut report = Command::new("python3");
+            return run_command(report.arg(project.path("benches/peers/report.py")).args(rest));
+        }
+        if let Some((_, script, needs)) = SCRIPTS.iter().find(|(name, ..)| name == first) {
+            return beside_others(project, script, needs, rest);
+        }
     }
     // The cluster of the benchmarks needs a Dask.
     let python = venv::main(project);
     python.ensure()?;
     let mut command = project.cargo(&["bench", "--package", "microtome-benches"]);
     run_command(command.args(args).env("MICROTOME_PYTHON", python.python()))
+}
+
+/// Runs a script with what it needs.
+fn beside_others(project: &Project, script: &str, needs: &[Needs], args: &[String]) -> Outcome {
+    let mut command = peers_script(project, script)?;
+    for need in needs {
+        match need {
+            Needs::Bench(name) => {
+                command.arg(format!("--{name}")).arg(bench_binary(project, name)?);
+            }
+            Needs::Seed => {
+                let seed = venv::seed(project);
+                seed.ensure()?;
+                command.arg("--seed").arg(seed.python());
+            }
+            Needs::Reencode => {
+                let reencode = project.target.join("peers/zarrs_tools/bin/zarrs_reencode");
+                if reencode.exists() {
+                    command.arg("--zarrs-reencode").arg(reencode);
+                }
+            }
+        }
+    }
+    run_command(command.args(args))
 }
 
 /// A script of `benches/peers` that runs ours beside other programs, with their environment, the data and our binary made.
@@ -40,39 +86,13 @@ fn peers_script(project: &Project, script: &str) -> Result<Command, String> {
     Ok(command)
 }
 
-/// Runs ours beside other programs on a Dask cluster.
-fn beside_peers_on_a_cluster(project: &Project, args: &[String]) -> Outcome {
-    let seed = venv::seed(project);
-    seed.ensure()?;
-    run_command(peers_script(project, "cluster.py")?.arg("--seed").arg(seed.python()).args(args))
-}
-
-/// Runs decoders beside ours.
-fn decoding_beside_peers(project: &Project, args: &[String]) -> Outcome {
-    run_command(peers_script(project, "decode.py")?.arg("--reading").arg(reading_binary(project)?).args(args))
-}
-
-/// Runs ours beside other programs on threads.
-fn beside_peers(project: &Project, args: &[String]) -> Outcome {
-    let seed = venv::seed(project);
-    seed.ensure()?;
-    let mut command = peers_script(project, "run.py")?;
-    command.arg("--reading").arg(reading_binary(project)?).arg("--seed").arg(seed.python());
-    let reencode = project.target.join("peers/zarrs_tools/bin/zarrs_reencode");
-    if reencode.exists() {
-        command.arg("--zarrs-reencode").arg(reencode);
-    }
-    run_command(command.args(args))
-}
-
-/// Builds the benchmark `reading`; where it is.
-fn reading_binary(project: &Project) -> Result<PathBuf, String> {
-    let build =
-        ["bench", "--package", "microtome-benches", "--bench", "reading", "--no-run", "--message-format", "json"];
+/// Builds a benchmark; where it is.
+fn bench_binary(project: &Project, name: &str) -> Result<PathBuf, String> {
+    let build = ["bench", "--package", "microtome-benches", "--bench", name, "--no-run", "--message-format", "json"];
     let printed = output(&mut project.cargo(&build))?;
     let path = Message::parse_stream(printed.as_bytes()).find_map(|message| match message {
         Ok(Message::CompilerArtifact(artifact)) => artifact.executable.map(PathBuf::from),
         _ => None,
     });
-    path.ok_or_else(|| "cargo did not say where the benchmark `reading` is".to_owned())
+    path.ok_or_else(|| "cargo did not say where a benchmark is".to_owned())
 }
