@@ -12,6 +12,7 @@
 //! *Invariant:* this crate joins the others and computes nothing itself; `open.rs` alone names the formats that are
 //! read, and `target.rs` those that are written.
 
+mod bench;
 pub mod checksum;
 mod cluster;
 mod collection;
@@ -34,6 +35,7 @@ mod target;
 mod thumbnail;
 mod verify;
 
+pub use bench::{BenchLimit, BenchOptions, BenchReport, BenchStep, bench};
 pub use cluster::path_on_workers;
 pub use collection::{Collection, Part, series, survey};
 pub use compare::{Comparison, compare};

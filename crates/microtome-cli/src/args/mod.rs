@@ -2,6 +2,7 @@
 //!
 //! Every flag `--some-flag` has an environment twin `MICROTOME_SOME_FLAG`; a test below sees to it.
 
+mod bench;
 mod cluster;
 mod connect;
 mod everywhere;
@@ -22,6 +23,7 @@ use microtome::checksum::AxisOrder;
 use microtome::{Axis, PixelType, Projection};
 use tracing::level_filters::LevelFilter;
 
+pub(crate) use bench::BenchArgs;
 pub(crate) use cluster::{CheckArgs, ClusterArgs, ClusterVerb, DeepArgs, LocalArgs};
 pub(crate) use connect::{ConnectArgs, WhereArgs};
 pub(crate) use everywhere::{Everywhere, ProgressMode};
@@ -59,6 +61,7 @@ impl Cli {
             | Verb::Verify(_)
             | Verb::Thumbnail(_)
             | Verb::Measure(_)
+            | Verb::Bench(_)
             | Verb::Cluster(_) => None,
         }
     }
@@ -79,6 +82,7 @@ pub(crate) enum Verb {
     Convert(ConvertArgs),
     Project(ProjectArgs),
     Measure(MeasureArgs),
+    Bench(BenchArgs),
     Checksum(ChecksumArgs),
     Verify(VerifyArgs),
     Thumbnail(ThumbnailArgs),

@@ -1,5 +1,6 @@
 //! Answers for people.
 
+mod bench;
 mod cluster;
 mod cluster_deep;
 mod image;
@@ -13,6 +14,7 @@ mod table;
 mod thumbnail;
 mod verify;
 
+pub(crate) use bench::bench;
 pub(crate) use cluster::{check as cluster_check, local as cluster_local};
 pub(crate) use image::image;
 pub(crate) use images::{estimate, explained};

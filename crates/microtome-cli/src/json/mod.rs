@@ -1,5 +1,6 @@
 //! Answers for programs: one JSON object a command. Fields keep their meaning; new ones may come.
 
+mod bench;
 mod checksum;
 mod cluster;
 mod graphs;
@@ -12,6 +13,7 @@ mod verify;
 
 use serde::Serialize;
 
+pub(crate) use bench::BenchJson;
 pub(crate) use checksum::{ImageSums, SceneSum};
 pub(crate) use cluster::{ClusterCheckJson, ClusterLocalJson};
 pub(crate) use graphs::Graphs;

@@ -1,5 +1,6 @@
 //! The verbs, a file each: each parses nothing, computes nothing, and prints what the library answers.
 
+mod bench;
 mod checksum;
 mod cluster;
 mod connect;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli, output: &mut Output) -> Result<(), CliError> {
         Verb::Convert(args) => convert::job(args, everywhere)?.run(&args.place, everywhere, output),
         Verb::Project(args) => project::job(args, everywhere)?.run(&args.place, everywhere, output),
         Verb::Measure(args) => measure::run(args, everywhere, output),
+        Verb::Bench(args) => bench::run(args, everywhere, output),
         Verb::Checksum(args) => checksum::run(args, everywhere, output),
         Verb::Thumbnail(args) => thumbnail::run(args, everywhere, output),
         Verb::Verify(args) => verify::run(args, everywhere, output),
