@@ -96,7 +96,7 @@ def files(options):
                 os.link(os.path.join(many, names[n % len(names)]), path)
         line = words(options, "{microtome} measure {path} {out}.csv --quiet", path=folder)
         rows.append({"curve": "files", "line": "statistics of 5 planes each", "x": count, **median_of(options, line)})
-        line = words(options, "{microtome} inspect {path} --json", path=os.path.join(folder, "image{{t}}.ome.tif"))
+        line = words(options, "{microtome} inspect {path} --json", path=os.path.join(folder, "image{t}.ome.tif"))
         rows.append({"curve": "files", "line": "opened as one image", "x": count, **median_of(options, line)})
     return rows
 

@@ -16,14 +16,14 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SCENE", env = "MICROTOME_SCENE", hide_env = true)]
     pub(crate) scene: Option<String>,
     /// Bytes of pixels that each step works on at most
-    #[arg(long, value_name = "SIZE", env = "MICROTOME_BENCH_BYTES", hide_env = true, value_parser = number::size)]
+    #[arg(long, value_name = "SIZE", env = "MICROTOME_BYTES", hide_env = true, value_parser = number::size)]
     #[arg(default_value = "256MiB")]
     pub(crate) bytes: u64,
     /// Runs of each step, of which the median counts
-    #[arg(long, value_name = "N", env = "MICROTOME_BENCH_REPEATS", hide_env = true, value_parser = number::count)]
+    #[arg(long, value_name = "N", env = "MICROTOME_REPEATS", hide_env = true, value_parser = number::count)]
     #[arg(default_value_t = 3)]
     pub(crate) repeats: u64,
     /// Where outputs are written for a while [default: a temporary folder]
-    #[arg(long, value_name = "DIR", env = "MICROTOME_BENCH_FOLDER", hide_env = true)]
+    #[arg(long, value_name = "DIR", env = "MICROTOME_FOLDER", hide_env = true)]
     pub(crate) folder: Option<PathBuf>,
 }
