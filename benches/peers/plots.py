@@ -4,7 +4,7 @@
 """
 import math
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 70, 190, 40, 52
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 780, 400, 70, 250, 40, 52
 # Distinguished by those who do not tell red from green, on white and on black (Okabe and Ito).
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
 GREY = "#767676"
