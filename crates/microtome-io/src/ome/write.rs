@@ -91,7 +91,7 @@ pub fn write(array: ArraySpec, meta: &OmeMeta, uuid: &str) -> Option<String> {
 }
 
 /// The document of several images, whose planes are the pages of one file, those of an image behind those of the one before;
-/// each as [`write`] has it. The original that is kept is that of the first.
+/// each as [`write()`] has it. The original that is kept is that of the first.
 ///
 /// # Examples
 /// ```
